@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Device MSI domains
+ *
+ * A device domain is the interrupt domain of one message store of one device:
+ *
+ *	device domain -> parent domain -> ... -> root domain
+ *
+ * It is made from a template, which comes with the storage ops of the store,
+ * and from the parent domain, which describes itself in struct msi_parent_ops.
+ *
+ * Neither of them has to know the other. How they are composed is decided here
+ * and nowhere else:
+ *
+ *   irq_chip callback		store's part		parent's part
+ *   -----------------		------------		-------------
+ *   irq_mask			mask			afterwards, if MSI_PARENT_MASK
+ *   irq_unmask			unmask			first, if MSI_PARENT_MASK
+ *   irq_ack			-			if MSI_PARENT_ACK
+ *   irq_eoi			-			if MSI_PARENT_EOI
+ *   irq_retrigger		-			the first which has it
+ *   irq_set_wake		-			unless IRQCHIP_SKIP_SET_WAKE
+ *   irq_set_vcpu_affinity	-			the core looks it up there
+ *   irq_get_irqchip_state	-			the core looks it up there
+ *   irq_set_irqchip_state	-			the core looks it up there
+ *   irq_compose_msi_msg	-			the core looks it up there
+ *   irq_set_affinity		write_msg, unless	decides
+ *				MSI_PARENT_STABLE_MSG
+ *				or IRQ_SET_MASK_OK_DONE
+ *   irq_write_msi_msg		write_msg		-
+ *
+ *   domain activate		write_msg		composes the message
+ *   domain deactivate		mask, write_msg with	-
+ *				an all zeros message
+ *
+ * Invariants:
+ *
+ *   - The store's write_msg, mask and unmask are invoked with the interrupt
+ *     descriptor lock held and interrupts disabled.
+ *   - A slot which has no interrupt, or one which is not activated, is masked.
+ *   - msi_slot::msg and msi_slot::masked are what the device has.
+ */
+#include <linux/device.h>
+#include <linux/irq.h>
+#include <linux/irqdomain.h>
+#include <linux/module.h>
+#include <linux/msi.h>
+#include <linux/slab.h>
+
+#include "internals.h"
+
+static inline struct msi_storage *irq_data_to_storage(struct irq_data *data)
+{
+	return data->chip_data;
+}
+
+static inline struct msi_slot *irq_data_to_slot(struct irq_data *data)
+{
+	return &irq_data_get_msi_desc(data)->slot;
+}
+
+static void msi_slot_mask(struct irq_data *data)
+{
+	struct msi_storage *storage = irq_data_to_storage(data);
+	struct msi_slot *slot = irq_data_to_slot(data);
+
+	storage->ops->mask(storage, slot);
+	slot->masked = true;
+}
+
+static void msi_slot_unmask(struct irq_data *data)
+{
+	struct msi_storage *storage = irq_data_to_storage(data);
+	struct msi_slot *slot = irq_data_to_slot(data);
+
+	storage->ops->unmask(storage, slot);
+	slot->masked = false;
+}
+
+static void msi_slot_mask_parent(struct irq_data *data)
+{
+	msi_slot_mask(data);
+	irq_chip_mask_parent(data);
+}
+
+static void msi_slot_unmask_parent(struct irq_data *data)
+{
+	irq_chip_unmask_parent(data);
+	msi_slot_unmask(data);
+}
+
+static void msi_slot_write_msg(struct irq_data *data, struct msi_msg *msg)
+{
+	struct msi_storage *storage = irq_data_to_storage(data);
+	struct msi_desc *desc = irq_data_get_msi_desc(data);
+
+	storage->ops->write_msg(storage, &desc->slot, msg);
+	desc->slot.msg = *msg;
+
+	if (desc->write_msi_msg)
+		desc->write_msi_msg(desc, desc->write_msi_msg_data);
+}
+
+static int msi_slot_update_msg(struct irq_data *data)
+{
+	/* Parents which support level type messages write the second one too */
+	struct msi_msg msg[2] = { };
+	int ret;
+
+	ret = irq_chip_compose_msi_msg(data, msg);
+	if (!ret)
+		msi_slot_write_msg(data, msg);
+	return ret;
+}
+
+static int msi_slot_set_affinity(struct irq_data *data,
+				 const struct cpumask *mask, bool force)
+{
+	int ret, err;
+
+	ret = irq_chip_set_affinity_parent(data, mask, force);
+	if (ret < 0 || ret == IRQ_SET_MASK_OK_DONE)
+		return ret;
+
+	err = msi_slot_update_msg(data);
+	return err ?: ret;
+}
+
+/* The function which owns the table at the top of this file */
+static void msi_device_domain_init_chip(struct msi_device_domain *dd,
+					const struct msi_parent_ops *pops)
+{
+	struct irq_chip *chip = &dd->chip;
+
+	chip->name = dd->name;
+	/* A message is sent once per event. Masking is not required for oneshot */
+	chip->flags = pops->chip_flags | IRQCHIP_ONESHOT_SAFE;
+
+	if (pops->flags & MSI_PARENT_MASK) {
+		chip->irq_mask = msi_slot_mask_parent;
+		chip->irq_unmask = msi_slot_unmask_parent;
+	} else {
+		chip->irq_mask = msi_slot_mask;
+		chip->irq_unmask = msi_slot_unmask;
+	}
+
+	if (pops->flags & MSI_PARENT_STABLE_MSG)
+		chip->irq_set_affinity = irq_chip_set_affinity_parent;
+	else
+		chip->irq_set_affinity = msi_slot_set_affinity;
+
+	if (pops->flags & MSI_PARENT_ACK)
+		chip->irq_ack = irq_chip_ack_parent;
+	if (pops->flags & MSI_PARENT_EOI)
+		chip->irq_eoi = irq_chip_eoi_parent;
+	if (!(pops->chip_flags & IRQCHIP_SKIP_SET_WAKE))
+		chip->irq_set_wake = irq_chip_set_wake_parent;
+
+	chip->irq_retrigger = irq_chip_retrigger_hierarchy;
+	chip->irq_write_msi_msg = msi_slot_write_msg;
+}
+
+static int msi_device_domain_activate(struct irq_domain *domain,
+				      struct irq_data *data, bool reserve)
+{
+	return msi_slot_update_msg(data);
+}
+
+static void msi_device_domain_deactivate(struct irq_domain *domain,
+					 struct irq_data *data)
+{
+	struct msi_msg msg = { };
+
+	if (!irq_data_to_slot(data)->masked)
+		msi_slot_mask(data);
+	msi_slot_write_msg(data, &msg);
+}
+
+static int msi_device_domain_alloc(struct irq_domain *domain, unsigned int virq,
+				   unsigned int nr_irqs, void *arg)
+{
+	const struct msi_parent_ops *pops = domain->parent->msi_parent_ops;
+	struct msi_device_domain *dd = domain->host_data;
+	msi_alloc_info_t *info = arg;
+	irq_hw_number_t hwirq = info->hwirq;
+	unsigned int i;
+	int ret;
+
+	ret = irq_domain_alloc_irqs_parent(domain, virq, nr_irqs, arg);
+	if (ret < 0)
+		return ret;
+
+	for (i = 0; i < nr_irqs; i++) {
+		ret = irq_domain_set_hwirq_and_chip(domain, virq + i, hwirq + i,
+						    &dd->chip, &dd->storage);
+		if (ret)
+			goto free_irqs;
+		if (pops->handler)
+			__irq_set_handler(virq + i, pops->handler, 0, pops->handler_name);
+	}
+	return 0;
+
+free_irqs:
+	irq_domain_free_irqs_top(domain, virq, nr_irqs);
+	return ret;
+}
+
+static const struct irq_domain_ops msi_device_domain_ops = {
+	.alloc		= msi_device_domain_alloc,
+	.free		= irq_domain_free_irqs_top,
+	.activate	= msi_device_domain_activate,
+	.deactivate	= msi_device_domain_deactivate,
+};
+
+/*
+ * The domain on which the device domains of @dev go. That's the MSI domain of
+ * the device, or the parent of a global MSI domain which allows to be bypassed.
+ */
+static struct irq_domain *msi_device_parent_domain(struct device *dev)
+{
+	struct irq_domain *domain = dev_get_msi_domain(dev);
+	struct msi_domain_info *info;
+
+	if (!domain || irq_domain_is_msi_parent(domain))
+		return domain;
+
+	/* Only global MSI domains have a struct msi_domain_info */
+	if (!irq_domain_is_msi(domain) || irq_domain_is_msi_device(domain) ||
+	    !domain->parent)
+		return NULL;
+
+	info = msi_get_domain_info(domain);
+	if (!(info->flags & MSI_FLAG_DEVICE_DOMAINS) ||
+	    !irq_domain_is_msi_parent(domain->parent))
+		return NULL;
+	return domain->parent;
+}
+
+/* What is wrong with a template, NULL if nothing is */
+static const char *msi_template_error(const struct msi_storage_template *tmpl,
+				      unsigned int size)
+{
+	const struct msi_storage_ops *ops = tmpl->ops;
+
+	if (!tmpl->name)
+		return "it has no name";
+	if (!ops)
+		return "it has no storage ops";
+	if (!ops->write_msg)
+		return "the storage ops cannot write a message";
+	if (!ops->mask || !ops->unmask)
+		return "the storage ops cannot mask and unmask a slot";
+	if (!tmpl->requires)
+		return "it does not say what it requires of the parent domain";
+	if (!size)
+		return "it has no slots";
+	if (size > MSI_MAX_INDEX || (tmpl->size && size > tmpl->size))
+		return "it has more slots than can be handled";
+	return NULL;
+}
+
+/**
+ * msi_device_domain_create - Create the device domain of a message store
+ * @dev:	The device which has the store
+ * @store:	The store
+ * @tmpl:	What to make the store from
+ * @size:	Number of slots which the device has. 0 means @tmpl->size
+ * @priv:	Private data for the storage ops
+ *
+ * @priv belongs to the store when this succeeds and stays with the caller
+ * otherwise.
+ *
+ * Context: Task context, can sleep. The MSI lock of @dev must be held.
+ *
+ * Return: 0 on success, otherwise
+ *	* -ENODEV     - No domain which can be the parent of a device domain, or
+ *			the owner of @tmpl is going away
+ *	* -EOPNOTSUPP - The parent domain cannot carry this kind of messages
+ *	* -EINVAL     - @tmpl or @size are invalid
+ *	* -ENOMEM     - Out of memory
+ *	* Any error which the parent domain returns
+ */
+int msi_device_domain_create(struct device *dev, struct msi_dev_store *store,
+			     const struct msi_storage_template *tmpl,
+			     unsigned int size, void *priv)
+{
+	struct irq_domain *parent = msi_device_parent_domain(dev);
+	const struct msi_parent_ops *pops;
+	struct msi_device_domain *dd;
+	struct fwnode_handle *fwnode;
+	const char *error;
+	int ret;
+
+	lockdep_assert_held(&dev->msi.data->mutex);
+
+	if (!size)
+		size = tmpl->size;
+
+	error = msi_template_error(tmpl, size);
+	if (error) {
+		dev_err(dev, "%s: Invalid message store: %s\n",
+			tmpl->name ?: "(null)", error);
+		return -EINVAL;
+	}
+
+	if (!parent)
+		return -ENODEV;
+
+	pops = parent->msi_parent_ops;
+	if (tmpl->requires & ~pops->carries) {
+		dev_warn(dev, "%s: Not supported by interrupt domain %s%s%s\n",
+			 tmpl->name, parent->name,
+			 pops->lacks ? ", this requires " : "", pops->lacks ?: "");
+		return -EOPNOTSUPP;
+	}
+
+	if (!try_module_get(tmpl->owner))
+		return -ENODEV;
+
+	ret = -ENOMEM;
+	dd = kzalloc(sizeof(*dd), GFP_KERNEL);
+	if (!dd)
+		goto put_module;
+
+	if (store->id == MSI_DEFAULT_STORE)
+		dd->name = kasprintf(GFP_KERNEL, "%s%s-%s", pops->prefix,
+				     tmpl->name, dev_name(dev));
+	else
+		dd->name = kasprintf(GFP_KERNEL, "%s%s.%u-%s", pops->prefix,
+				     tmpl->name, store->id, dev_name(dev));
+	if (!dd->name)
+		goto free_dd;
+
+	dd->tmpl = tmpl;
+	dd->storage.ops = tmpl->ops;
+	dd->storage.dev = dev;
+	dd->storage.size = size;
+	dd->storage.priv = priv;
+	msi_device_domain_init_chip(dd, pops);
+
+	fwnode = irq_domain_alloc_named_fwnode(dd->name);
+	if (!fwnode)
+		goto free_name;
+
+	/*
+	 * The domain is not sized, which keeps the reverse map proportional to
+	 * the slots in use.
+	 */
+	dd->domain = irq_domain_create_hierarchy(parent, IRQ_DOMAIN_FLAG_MSI |
+						 IRQ_DOMAIN_FLAG_MSI_DEVICE, 0,
+						 fwnode, &msi_device_domain_ops, dd);
+	if (!dd->domain)
+		goto free_fwnode;
+
+	/* Nobody can look it up. The node is known only here */
+	dd->domain->bus_token = tmpl->bus_token;
+
+	ret = pops->prepare(dd->domain, dev, size, &dd->alloc_info);
+	if (ret)
+		goto remove_domain;
+
+	store->devdom = dd;
+	return 0;
+
+remove_domain:
+	irq_domain_remove(dd->domain);
+free_fwnode:
+	irq_domain_free_fwnode(fwnode);
+free_name:
+	kfree(dd->name);
+free_dd:
+	kfree(dd);
+put_module:
+	module_put(tmpl->owner);
+	return ret;
+}
+
+/**
+ * msi_device_domain_remove - Remove the device domain of a message store
+ * @store:	The store. All of its interrupts have been freed. It does not
+ *		have to have a device domain
+ *
+ * Context: Task context, can sleep. The MSI lock of the device must be held,
+ *	    or the device data is going away.
+ */
+void msi_device_domain_remove(struct msi_dev_store *store)
+{
+	struct msi_device_domain *dd = store->devdom;
+	const struct msi_parent_ops *pops;
+	struct fwnode_handle *fwnode;
+	struct msi_storage *storage;
+
+	if (!dd)
+		return;
+
+	pops = dd->domain->parent->msi_parent_ops;
+	fwnode = dd->domain->fwnode;
+	storage = &dd->storage;
+	store->devdom = NULL;
+
+	if (pops->teardown)
+		pops->teardown(dd->domain, storage->dev, &dd->alloc_info);
+	irq_domain_remove(dd->domain);
+	irq_domain_free_fwnode(fwnode);
+	if (storage->ops->release)
+		storage->ops->release(storage);
+	module_put(dd->tmpl->owner);
+	kfree(dd->name);
+	kfree(dd);
+}
