@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * Registers of ims-testdev, a virtual PCI device that stores interrupt
+ * messages in every way a PCI device can, and judges how they are handled.
+ *
+ * Words used here:
+ *
+ *   kind	where the device keeps a message: MSI, MSI-X or one of its stores
+ *   slot	the place of one message of a kind
+ *   fire	ask a slot to send its message; a masked slot stays pending instead
+ *   breach	a rule that software has broken; the device records each one
+ *
+ * docs/specs/ims-testdev.rst in the device model's tree is the specification.
+ * This file is the one definition of the numbers in it, for the device model,
+ * the driver and the tests.
+ */
+#ifndef _UAPI_MISC_IMS_TESTDEV_REGS_H
+#define _UAPI_MISC_IMS_TESTDEV_REGS_H
+
+#define IMS_TD_PCI_VENDOR		0x1234
+#define IMS_TD_PCI_DEVICE		0x11e9
+
+/* BARs. BAR 4 holds the MSI-X table and pending bits as PCIe 7.7.2 has them. */
+#define IMS_TD_BAR_REGS			0
+#define IMS_TD_BAR_TABLE		2
+#define IMS_TD_BAR_MSIX			4
+
+#define IMS_TD_REGS_SIZE		0x1000
+
+/* Where a message is kept: values of the FIRE_KIND and SEL_KIND registers */
+#define IMS_TD_KIND_MSI			0
+#define IMS_TD_KIND_MSIX		1
+#define IMS_TD_KIND_TABLE		2
+#define IMS_TD_NR_KINDS			3
+
+/*
+ * BAR 0: control registers. All are 32 bits wide, little endian, and are
+ * accessed in one naturally aligned piece.
+ */
+
+/* Identification, read only */
+#define IMS_TD_REG_ID			0x000
+#define   IMS_TD_ID			0x44534d49	/* "IMSD" */
+#define IMS_TD_REG_VERSION		0x004
+#define   IMS_TD_VERSION		0x00010000	/* major << 16 | minor */
+#define IMS_TD_REG_KINDS		0x008		/* bit n: kind n is present */
+
+/* Write 1: mask and clear every slot of every store, clear counters and log */
+#define IMS_TD_REG_RESET		0x00c
+
+/* Fire: set kind, first and count, then write a command to FIRE */
+#define IMS_TD_REG_FIRE_KIND		0x020
+#define IMS_TD_REG_FIRE_FIRST		0x024
+#define IMS_TD_REG_FIRE_COUNT		0x028
+#define IMS_TD_REG_FIRE			0x02c
+#define   IMS_TD_FIRE_ONE		1		/* FIRE_FIRST alone */
+#define   IMS_TD_FIRE_RANGE		2		/* FIRE_COUNT slots from FIRE_FIRST */
+#define   IMS_TD_FIRE_ALL		3		/* every slot of the kind */
+
+/* Doorbells: writing a slot number fires that slot of one kind */
+#define IMS_TD_REG_FIRE_DB(kind)	(0x040 + 4 * (kind))
+
+/* Selectors for the two blocks of read only registers below */
+#define IMS_TD_REG_SEL_KIND		0x080
+#define IMS_TD_REG_SEL_SLOT		0x084
+
+/* Of the selected kind */
+#define IMS_TD_REG_KIND_SLOTS		0x090		/* slots that it has */
+#define IMS_TD_REG_KIND_FIRED		0x094		/* fires that named a slot in range */
+#define IMS_TD_REG_KIND_SENT		0x098		/* messages written to the bus */
+#define IMS_TD_REG_KIND_HELD		0x09c		/* fires that found the slot masked */
+#define IMS_TD_REG_KIND_MERGED		0x0a0		/* of these, found it pending already */
+#define IMS_TD_REG_KIND_PENDING		0x0a4		/* slots pending now */
+
+/* Of the selected slot of the selected kind */
+#define IMS_TD_REG_SLOT_FIRED		0x0b0
+#define IMS_TD_REG_SLOT_SENT		0x0b4
+#define IMS_TD_REG_SLOT_STATE		0x0b8
+#define   IMS_TD_SLOT_MASKED		(1U << 0)
+#define   IMS_TD_SLOT_PENDING		(1U << 1)
+#define   IMS_TD_SLOT_HAS_MSG		(1U << 2)
+
+/*
+ * The breach log. BREACH_COUNT counts all; the first IMS_TD_BREACH_ENTRIES of
+ * them are kept and are read by setting BREACH_SEL.
+ */
+#define IMS_TD_REG_BREACH_COUNT		0x100		/* saturates */
+#define IMS_TD_REG_BREACH_LOGGED	0x104		/* entries in the log */
+#define IMS_TD_REG_BREACH_SEL		0x108
+#define IMS_TD_REG_BREACH_CODE		0x10c
+#define IMS_TD_REG_BREACH_KIND		0x110
+#define IMS_TD_REG_BREACH_WHERE		0x114		/* slot number, or register offset */
+#define IMS_TD_REG_BREACH_VALUE		0x118		/* what was written, or the width */
+#define IMS_TD_REG_BREACH_CLEAR		0x11c		/* write 1: empty the log */
+#define IMS_TD_BREACH_ENTRIES		64
+
+/* A count for each code, whether or not the log had room for it */
+#define IMS_TD_REG_BREACH_BY_CODE(code)	(0x140 + 4 * (code))
+
+/* Values of BREACH_CODE */
+#define IMS_TD_BREACH_NONE		0
+#define IMS_TD_BREACH_MSG_UNMASKED	1	/* message changed while unmasked */
+#define IMS_TD_BREACH_NO_MSG		2	/* an unmasked slot fired with no message */
+#define IMS_TD_BREACH_WIDTH		3	/* access of the wrong width or alignment */
+#define IMS_TD_BREACH_RANGE		4	/* kind or slot out of range */
+#define IMS_TD_BREACH_BUS		5	/* the bus refused a message */
+#define IMS_TD_BREACH_REG		6	/* no such register, or a write to a read only one */
+#define IMS_TD_NR_BREACHES		7
+
+/* BREACH_KIND of a breach that concerns the control registers, not a slot */
+#define IMS_TD_BREACH_KIND_REGS		0xff
+
+/* BAR 2: the slot table, an array of these */
+#define IMS_TD_SLOT_SIZE		16
+#define IMS_TD_SLOT_ADDR_LO		0x0
+#define IMS_TD_SLOT_ADDR_HI		0x4
+#define IMS_TD_SLOT_DATA		0x8
+#define IMS_TD_SLOT_CTRL		0xc
+#define   IMS_TD_SLOT_CTRL_MASK		(1U << 0)	/* 1 after reset */
+#define   IMS_TD_SLOT_CTRL_PENDING	(1U << 1)	/* read only */
+#define   IMS_TD_SLOT_CTRL_PASID_EN	(1U << 3)
+#define   IMS_TD_SLOT_CTRL_PASID	0xfffff000U
+#define   IMS_TD_SLOT_CTRL_WRITABLE	(IMS_TD_SLOT_CTRL_MASK |	\
+					 IMS_TD_SLOT_CTRL_PASID_EN |	\
+					 IMS_TD_SLOT_CTRL_PASID)
+
+#endif /* _UAPI_MISC_IMS_TESTDEV_REGS_H */

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# The devices that the tests of device MSI storage need, and no others; for
+# use with --without-default-devices --with-devices-x86_64=ims.
+
+# The machine, and the two IOMMUs that remap interrupts
+CONFIG_Q35=y
+CONFIG_VTD=y
+CONFIG_AMD_IOMMU=y
+CONFIG_HPET=y
+
+# The device under test, and the ways to end a run with a verdict
+CONFIG_IMS_TESTDEV=y
+CONFIG_ISA_DEBUG=y
+CONFIG_EDU=y
+
+# Bridges: native PCIe ports, and a conventional bus behind one, whose devices
+# share a requester id
+CONFIG_PCIE_PORT=y
+CONFIG_I82801B11=y
+
+# Ordinary users of MSI and MSI-X, one or more for each way to set them up
+CONFIG_NVME_PCI=y
+CONFIG_VIRTIO_PCI=y
+CONFIG_VIRTIO_BLK=y
+CONFIG_VIRTIO_NET=y
+CONFIG_VIRTIO_RNG=y
+CONFIG_E1000E_PCI_EXPRESS=y
+CONFIG_AHCI_ICH9=y
+CONFIG_USB_XHCI_PCI=y
