@@ -1,0 +1,576 @@
+# SPDX-License-Identifier: GPL-2.0
+"""`make check`: every test there is, one line each, and a count at the end.
+
+Words
+  test    a function here with the decorator @test, in the order in which they
+          run: what is quick and breaks often first
+  log     build/check/NAME.log, what a test's commands printed
+
+A test passes by returning, fails by raising, and is skipped by raising Skip,
+which it may only do before it has looked at what it tests. Whatever a test
+raises counts as its failure and nothing else stops the run.
+
+ONLY= is a regular expression; tests whose name it does not match are left out.
+"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from . import base as basemod
+from . import boot, initramfs, kernel, qemu, series
+from .util import (BUILD, ROOT, Fail, cache, clean_env, digest, digest_code, entry, git,
+                   git_env, jobs, locked, run, say, step)
+
+CHECK = BUILD / 'check'
+TESTS = []
+
+# Who posts the series signs it off, and the files that it adds are in directories
+# that MAINTAINERS has already, which checkpatch does not look up.
+CHECKPATCH_IGNORE = 'MISSING_SIGN_OFF,FILE_PATH_CHANGES'
+
+
+class Skip(Exception):
+    """Why a test cannot be done here."""
+
+
+def test(name):
+    def add(func):
+        TESTS.append((name, func))
+        return func
+    return add
+
+
+def log_of(name):
+    CHECK.mkdir(parents=True, exist_ok=True)
+    path = CHECK / f'{re.sub(r"[^A-Za-z0-9.-]+", "-", name)}.log'
+    path.unlink(missing_ok=True)
+    return path
+
+
+def check():
+    only = os.environ.get('ONLY') or ''
+    try:
+        wanted = [(name, func) for name, func in TESTS if re.search(only, name)]
+    except re.error as err:
+        raise Fail(f'ONLY={only} is no regular expression: {err}') from None
+    if not wanted:
+        raise Fail(f'ONLY={only} matches no test; there are: '
+                   f'{", ".join(name for name, _ in TESTS)}')
+    count = {'ok': 0, 'FAIL': 0, 'skip': 0}
+    for name, func in wanted:
+        say(f'  ...  {name}')
+        start = time.monotonic()
+        log = log_of(name)
+        why = ''
+        try:
+            func(log)
+            result = 'ok'
+        except Skip as err:
+            result, why = 'skip', f': {err}'
+        except (Fail, AssertionError) as err:
+            result, why = 'FAIL', f': {err}'
+        except Exception as err:  # pylint: disable=broad-except
+            with open(log, 'a', encoding='utf-8') as file:
+                traceback.print_exc(file=file)
+            result, why = 'FAIL', f': {type(err).__name__}: {err}; see {log}'
+        count[result] += 1
+        say(f'{result:4}  {name} ({time.monotonic() - start:.0f} s){why}')
+    say(f'{count["ok"]} passed, {count["FAIL"]} failed, {count["skip"]} skipped')
+    return 1 if count['FAIL'] else 0
+
+
+def note(log, text):
+    with open(log, 'a', encoding='utf-8') as file:
+        file.write(text.rstrip('\n') + '\n')
+
+
+def expect(condition, text):
+    if not condition:
+        raise Fail(text)
+
+
+# --- the harness itself ----------------------------------------------------
+
+@test('harness: unit tests')
+def unit_tests(log):
+    done = run([sys.executable, '-B', '-m', 'unittest', 'discover', '-v', '-s', ROOT / 'tests',
+                '-t', ROOT / 'tests'], check=False, cwd=ROOT)
+    note(log, done.stdout + done.stderr)
+    ran = re.search(r'^Ran (\d+) tests?', done.stderr, re.M)
+    expect(ran and int(ran[1]) > 0, f'no unit test ran; see {log}')
+    if done.returncode:
+        bad = re.findall(r'^(?:FAIL|ERROR): (\S+)', done.stderr, re.M)
+        raise Fail(f'{", ".join(bad) or "unit tests failed"}; see {log}')
+
+
+@test('harness: make help lists every target')
+def help_lists(log):
+    text = run(['make', '-s', 'help'], cwd=ROOT)
+    note(log, text)
+    makefile = (ROOT / 'Makefile').read_text(encoding='utf-8')
+    for name in ('help', 'deps', 'tree', 'export', 'mail', 'kernel', 'qemu', 'boot', 'check',
+                 'paths', 'clean'):
+        expect(re.search(rf'^{name}:', makefile, re.M), f'the Makefile has no target {name}')
+        expect(re.search(rf'^  make {name}\s+\S', text, re.M), f'make help has no line for {name}')
+
+
+@test('series: tree, patches and linux/ agree')
+def agree(_):
+    series.agree()
+
+
+# --- tree and export -------------------------------------------------------
+
+class Checkout:
+    """A copy of this checkout that can be spoilt. Shares the cache, if no other
+    is named, and has a build directory of its own."""
+
+    def __init__(self, path, log, **env):
+        self.path, self.log = path, log
+        self.env = clean_env(IMS_CACHE=str(cache()), **env)
+        if os.environ.get('KERNEL_SRC'):
+            self.env['KERNEL_SRC'] = str(basemod.source())
+        shutil.rmtree(path, ignore_errors=True)
+        names = run(['git', 'ls-files', '-z', '--cached', '--others', '--exclude-standard'],
+                    cwd=ROOT, env=git_env()).split('\0')[:-1]
+        for name in names:
+            if (ROOT / name).is_file():
+                (path / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, path / name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def make(self, *words, **env):
+        """(exit status, standard output, standard error)"""
+        cmd = ['make', '-s', *words]
+        done = subprocess.run(cmd, cwd=self.path, env={**self.env, **env}, check=False,
+                              stdin=subprocess.DEVNULL, text=True, capture_output=True)
+        note(self.log, f'$ {" ".join(cmd)} {env}\n{done.stdout}{done.stderr}'
+                       f'exit {done.returncode}')
+        return done.returncode, done.stdout, done.stderr
+
+    def must(self, *words, **env):
+        status, out, err = self.make(*words, **env)
+        expect(status == 0, f'make {" ".join(words)}: {err.strip()[-300:]}; see {self.log}')
+        return out
+
+    def refuses(self, pattern, *words, **env):
+        """The command fails with one line of error, which the pattern matches."""
+        status, _, err = self.make(*words, **env)
+        expect(status != 0, f'make {" ".join(words)} {env} did not fail; see {self.log}')
+        lines = [l for l in err.splitlines() if l.strip() and not l.startswith('make')]
+        expect(len(lines) == 1, f'make {" ".join(words)}: {len(lines)} lines of error, not '
+                                f'one; see {self.log}')
+        expect(re.search(pattern, lines[0]), f'make {" ".join(words)}: "{lines[0]}" does not '
+                                             f'match "{pattern}"')
+
+    def git(self, *args):
+        return git('-C', self.path / 'build/linux', '-c', 'user.name=check',
+                   '-c', 'user.email=check', *args)
+
+    def files(self):
+        """What export writes, by name."""
+        found = {}
+        for top in ('patches', 'linux'):
+            for path in sorted((self.path / top).rglob('*')):
+                if path.is_file():
+                    found[str(path.relative_to(self.path))] = (path.stat().st_mode & 0o777,
+                                                               path.read_bytes())
+        return found
+
+    def line(self):
+        """The steps of build/linux: subject, message and content of each."""
+        return self.git('log', '--reverse', '--format=%T %an <%ae> %at%n%B',
+                        'refs/ims/base..HEAD')
+
+
+def roll(todo, *args, checkout):
+    """git rebase with a given todo list"""
+    script = checkout.path / 'build/todo'
+    script.write_text(todo, encoding='utf-8')
+    checkout.git('-c', f'sequence.editor=cp {script}', '-c', 'core.editor=true', 'rebase', '-q',
+                 '-i', *args)
+
+
+def change_new_file(work):
+    """The file, and a change folded into the step that adds it."""
+    patch = next(p for p in series.load() if any(a.endswith('.c') for a in p.adds))
+    name = next(a for a in patch.adds if a.endswith('.c'))
+    path = work.path / 'build/linux' / name
+    path.write_text(path.read_text(encoding='utf-8') + '/* edited */\n', encoding='utf-8')
+    fold(work, name)
+    return f'linux/{name}'
+
+
+def fold(work, name):
+    owner = work.git('log', '-1', '--format=%H', '--', name).strip()
+    work.git('commit', '-q', '-a', f'--fixup={owner}')
+    work.git('-c', 'sequence.editor=true', 'rebase', '-q', '-i', '--autosquash',
+             'refs/ims/base')
+
+
+def change_base_file(work):
+    """A file of the base that just one step changes, and a change in that step."""
+    counts = {}
+    for patch in series.load():
+        for name in patch.touches:
+            counts.setdefault(name, []).append(patch)
+    name = next(n for n, p in sorted(counts.items()) if len(p) == 1 and n.endswith('.c'))
+    path = work.path / 'build/linux' / name
+    path.write_text(path.read_text(encoding='utf-8') + '/* edited */\n', encoding='utf-8')
+    fold(work, name)
+    return f'patches/6.1/{counts[name][0].name}'
+
+
+def insert_step(work):
+    head = work.git('rev-parse', 'HEAD').strip()
+    middle = series.commits(None, 'refs/ims/base', head, cwd=work.path / 'build/linux')[4]
+    work.git('checkout', '-q', middle)
+    tree = work.path / 'build/linux'
+    (tree / 'lib/ims_check_new.c').write_text('/* a new file */\n', encoding='utf-8')
+    (tree / 'lib/ims_check_run.sh').write_text('#!/bin/sh\n', encoding='utf-8')
+    (tree / 'lib/ims_check_run.sh').chmod(0o755)
+    with open(tree / 'lib/Makefile', 'a', encoding='utf-8') as file:
+        file.write('# ims check\n')
+    work.git('add', '-A', 'lib')
+    work.git('commit', '-q', '-m', 'lib: A step in the middle\n\nWith a message:\n\n  - a list')
+    work.git('rebase', '-q', '--onto', 'HEAD', middle, series.BRANCH)
+    return 'patches/6.1/lib-A-step-in-the-middle.patch'
+
+
+def reorder(work):
+    """Two neighbours change places. They must not touch the same files."""
+    tree = work.path / 'build/linux'
+    steps = series.commits(None, 'refs/ims/base', 'HEAD', cwd=tree)
+    files = [set(work.git('diff-tree', '-r', '--name-only', '--no-commit-id', c).split())
+             for c in steps]
+    at = next(i for i in range(len(steps) - 1) if not files[i] & files[i + 1])
+    steps[at], steps[at + 1] = steps[at + 1], steps[at]
+    roll(''.join(f'pick {c}\n' for c in steps), 'refs/ims/base', checkout=work)
+    return 'patches/6.1/series'
+
+
+@test('series: round trip')
+def round_trip(log):
+    with Checkout(CHECK / 'work', log) as work, Checkout(CHECK / 'mirror', log) as mirror:
+        work.must('tree')
+        before, line = work.files(), work.line()
+        work.must('export')
+        expect(work.files() == before, f'export after tree changes files; see {log}')
+        expect(work.line() == line, f'export after tree changes commits; see {log}')
+        mirror.must('tree')
+        for edit in (change_new_file, change_base_file, insert_step, reorder):
+            before = work.files()
+            touched = edit(work)
+            line = work.line()
+            work.must('export')
+            after = work.files()
+            changed = {n for n in before.keys() | after.keys() if before.get(n) != after.get(n)}
+            note(log, f'{edit.__name__}: {sorted(changed)}')
+            expect(touched in changed, f'{edit.__name__}: export does not change {touched}')
+            expect(work.line() == line, f'{edit.__name__}: export loses something; see {log}')
+            for top in ('patches', 'linux'):
+                shutil.rmtree(mirror.path / top)
+                shutil.copytree(work.path / top, mirror.path / top)
+            mirror.must('tree')
+            expect(mirror.line() == line, f'{edit.__name__}: tree does not give back what was '
+                                          f'exported; see {log}')
+        script = mirror.path / 'build/linux/lib/ims_check_run.sh'
+        expect(script.stat().st_mode & 0o111, 'a file that can be executed loses that')
+
+        # What export must refuse.
+        path = work.path / 'build/linux/lib/ims_check_new.c'
+        path.write_text('/* changed by another step */\n', encoding='utf-8')
+        work.git('commit', '-q', '-a', '-m', 'lib: Change a new file')
+        work.refuses(r'lib/ims_check_new\.c.*belongs to one step', 'export')
+        work.git('reset', '-q', '--hard', 'HEAD^')
+        (work.path / 'linux/lib/stray.c').write_text('/* of no step */\n', encoding='utf-8')
+        work.refuses(r'linux/lib/stray\.c is in no step', 'export')
+        expect((work.path / 'linux/lib/stray.c').exists(), 'export removes a file that no step '
+                                                           'has named')
+        work.refuses(r'linux/lib/stray\.c is named by no patch', 'tree', FORCE='1')
+        (work.path / 'linux/lib/stray.c').unlink()
+        path.write_text('/* not committed */\n', encoding='utf-8')
+        work.refuses(r'uncommitted changes', 'export')
+        work.refuses(r'uncommitted changes', 'clean')
+        work.git('commit', '-q', '-a', '--fixup=HEAD')
+        work.refuses(r'is not folded in', 'export')
+        work.refuses(r'commits that are not exported', 'clean')
+
+
+@test('series: mail')
+def mail(log):
+    with Checkout(CHECK / 'mail', log) as work:
+        work.must('mail', SIGNOFF='A Poster <poster@example.org>', V='3')
+        steps = [p for p in sorted((work.path / 'build/mail').glob('v3-*.patch'))
+                 if not p.name.startswith('v3-0000')]
+        expect(len(steps) == len(series.load()), f'{len(steps)} mails for '
+                                                 f'{len(series.load())} steps')
+        for path in steps:
+            text = path.read_text(encoding='utf-8')
+            expect(re.search(rf'^Subject: \[PATCH v3 \d+/{len(steps)}\]', text, re.M),
+                   f'{path.name}: the subject has no [PATCH v3 n/m]')
+            expect(text.count('\nSigned-off-by: A Poster <poster@example.org>\n') == 1,
+                   f'{path.name} is not signed off')
+        added = {a for p in series.load() for a in p.adds}
+        mails = ''.join(p.read_text(encoding='utf-8') for p in steps)
+        for name in added:
+            expect(f'\n+++ b/{name}\n' in mails, f'no mail brings {name}')
+        work.must('mail')
+        for path in (work.path / 'build/mail').glob('*.patch'):
+            expect('\nSigned-off-by:' not in path.read_text(encoding='utf-8'),
+                   f'{path.name} is signed off by nobody')
+        work.refuses(r'SIGNOFF=nobody: write it as', 'mail', SIGNOFF='nobody')
+
+
+# --- bad input -------------------------------------------------------------
+
+@test('bad input: MACHINE')
+def bad_machine(log):
+    with Checkout(CHECK / 'bad', log) as work:
+        work.refuses(r'MACHINE=toaster.*intel-ir.*no-iommu', 'boot', MACHINE='toaster')
+
+
+@test('bad input: a missing package without root')
+def missing_package(log):
+    if os.geteuid():
+        raise Skip('only root can become somebody else')
+    with Checkout(CHECK / 'bad', log) as work:
+        # dpkg-query as it answers where sparse is not installed.
+        fake = work.path / 'build/fake'
+        fake.mkdir(parents=True)
+        (fake / 'dpkg-query').write_text(
+            '#!/bin/sh\n/usr/bin/dpkg-query "$@" | grep -v "installed sparse$"\n',
+            encoding='ascii')
+        (fake / 'dpkg-query').chmod(0o755)
+        done = run(['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', 'env',
+                    f'PATH={fake}:{os.environ["PATH"]}', 'bash', ROOT / 'scripts/deps'],
+                   check=False, cwd='/')
+        note(log, done.stdout + done.stderr)
+        expect(done.returncode != 0, f'deps does not fail; see {log}')
+        lines = done.stderr.strip().splitlines()
+        expect(len(lines) == 1 and re.search(r'apt-get install .*\bsparse$', lines[0]),
+               f'deps does not print the apt-get line; see {log}')
+
+
+@test('bad input: a patch that does not apply')
+def bad_patch(log):
+    with Checkout(CHECK / 'bad', log) as work:
+        patch = next(p for p in series.load() if p.touches)
+        path = work.path / 'patches/6.1' / patch.name
+        good = path.read_text(encoding='utf-8')
+        bad = re.sub(r'^ (\S)', r' spoilt \1', good.split('\n@@', 1)[1], flags=re.M)
+        path.write_text(good.split('\n@@', 1)[0] + '\n@@' + bad, encoding='utf-8')
+        work.refuses(rf'{re.escape(patch.name)} does not apply', 'tree')
+        expect(not (work.path / 'build/linux').exists(), 'half a tree is left')
+        path.write_text(good, encoding='utf-8')
+        work.must('tree')
+
+
+@test('bad input: a corrupt tarball')
+def bad_tarball(log):
+    src = basemod.source()
+    if not src.is_file():
+        raise Skip('KERNEL_SRC= is no tarball')
+    with Checkout(CHECK / 'bad', log) as work:
+        half = work.path / 'half.tar.xz'
+        with open(src, 'rb') as file:
+            half.write_bytes(file.read(16 << 20))
+        known = set((cache() / 'base').iterdir())
+        for _ in range(2):
+            work.refuses(r'half\.tar\.xz is corrupt', 'tree', KERNEL_SRC=str(half))
+        expect(set((cache() / 'base').iterdir()) == known, 'the cache holds a half made base')
+        work.refuses(r'does not exist', 'tree', KERNEL_SRC='/nowhere')
+        work.must('tree')
+
+
+@test('bad input: a full disk')
+def full_disk(log):
+    if os.geteuid():
+        raise Skip('only root can mount a small file system')
+    with Checkout(CHECK / 'bad', log) as work:
+        small = work.path / 'small'
+        small.mkdir()
+        done = run(['mount', '-t', 'tmpfs', '-o', 'size=200m', 'tmpfs', small], check=False)
+        if done.returncode:
+            raise Skip(f'cannot mount a tmpfs: {done.stderr.strip()}')
+        try:
+            work.refuses(r'no space left', 'tree', IMS_CACHE=str(small))
+            run(['mount', '-o', 'remount,size=8g', small])
+            work.must('tree', IMS_CACHE=str(small))
+        finally:
+            run(['umount', '-l', small], check=False)
+
+
+# --- the patches -----------------------------------------------------------
+
+def steps_of_series():
+    base, tip = series.agree()
+    return base, tip, series.commits(base.repo, base.commit, tip)
+
+
+@test('patches: checkpatch --strict')
+def checkpatch(log):
+    base, tip, steps = steps_of_series()
+    bad = []
+    with locked('kernel-src'):
+        kernel.checkout(base, f'{tip}^{{tree}}', base.repo / 'objects')
+        for commit in steps:
+            mail_text = git('format-patch', '-1', '--stdout', '--no-renames', '--signature=', commit,
+                            repo=base.repo)
+            patch = CHECK / 'checkpatch.patch'
+            patch.write_text(mail_text, encoding='utf-8')
+            done = run(['perl', 'scripts/checkpatch.pl', '--strict', '--show-types', '--color=never',
+                        '--ignore', CHECKPATCH_IGNORE, patch], check=False, cwd=kernel.src())
+            subject = git('log', '-1', '--format=%s', commit, repo=base.repo).strip()
+            note(log, f'=== {subject}\n{done.stdout}{done.stderr}')
+            clean = re.search(r'^total: 0 errors, 0 warnings, 0 checks', done.stdout, re.M)
+            if done.returncode or not clean or 'Traceback' in done.stderr:
+                bad.append(subject)
+    expect(not bad, f'{len(bad)} of {len(steps)} steps: {bad[:3]}; see {log}')
+
+
+def warnings_of(log_text):
+    """Warnings without line numbers, which a change elsewhere in the file moves."""
+    found = {}
+    for line in log_text.splitlines():
+        match = re.match(r'(?:.*/kernel-src/linux/)?([\w./-]+):(?:\d+:)*\s*((?:warning|error): .*)',
+                         line)
+        if match:
+            key = f'{match[1]}: {re.sub(r"[0-9]+", "N", match[2])}'
+            found[key] = found.get(key, 0) + 1
+    return found
+
+
+def changed_files(base, tip):
+    out = git('diff', '--name-only', '--no-renames', '--diff-filter=d', base.commit, tip,
+              repo=base.repo)
+    return out.split()
+
+
+def collect_warnings(base, commit, files, log):
+    """gcc W=1, sparse and kernel-doc on the objects of one commit."""
+    tree = git('rev-parse', f'{commit}^{{tree}}', repo=base.repo).strip()
+    kernel.checkout(base, tree, base.repo / 'objects')
+    here = [f for f in files if (kernel.src() / f).exists()]
+    objects = sorted(f[:-2] + '.o' for f in here
+                     if f.endswith('.c') and not f.startswith('tools/'))
+    kernel.configure('lean', base, tree, base.repo / 'objects', 'warnings', log,
+                     where='warnings')
+    for path in objects:
+        (kernel.objdir('warnings') / path).unlink(missing_ok=True)
+    start = log.stat().st_size
+    # CONFIG_WERROR is for what gcc says without being asked.
+    step('patches: sparse, W=1', kernel.make_cmd('warnings', 'C=2', 'W=1', 'KCFLAGS=-Wno-error',
+                                                 *objects), log=log, env=kernel.make_env())
+    for path in objects:
+        expect((kernel.objdir('warnings') / path).exists(), f'{path} was not built; see {log}')
+    for path in here:
+        if path.endswith(('.c', '.h')):
+            done = run(['perl', 'scripts/kernel-doc', '-none', '-v', path], check=False,
+                       cwd=kernel.src())
+            note(log, done.stdout + done.stderr)
+    with open(log, 'rb') as file:
+        file.seek(start)
+        return warnings_of(file.read().decode(errors='replace')), len(objects)
+
+
+@test('patches: no new warning of gcc W=1, sparse or kernel-doc')
+def warnings(log):
+    base, tip, _ = steps_of_series()
+    files = changed_files(base, tip)
+    with locked('kernel-src'):
+        new, count = collect_warnings(base, tip, files, log)
+        note(log, '=== the base')
+        old, _ = collect_warnings(base, base.commit, files, log)
+    added = [key for key, n in new.items() if n > old.get(key, 0)]
+    note(log, '=== new\n' + '\n'.join(added))
+    expect(count > 5, f'only {count} objects were checked; see {log}')
+    expect(not added, f'{len(added)} new: {added[0] if added else ""}; see {log}')
+
+
+# --- the device ------------------------------------------------------------
+
+@test('qemu: qtest of ims-testdev')
+def qtest(log):
+    path = qemu.get()
+    done = run([path / 'ims-testdev-test', '--tap', '-k'], check=False,
+               env=clean_env(QTEST_QEMU_BINARY=str(path / 'qemu-system-x86_64')))
+    note(log, done.stdout + done.stderr)
+    passed = len(re.findall(r'^ok \d+', done.stdout, re.M))
+    failed = re.findall(r'^not ok \d+ (\S+)', done.stdout, re.M)
+    plan = re.search(r'^1\.\.(\d+)', done.stdout, re.M)
+    expect(plan and passed + len(failed) == int(plan[1]) > 0, f'the plan is not met; see {log}')
+    expect(not done.returncode and not failed, f'{failed or done.returncode}; see {log}')
+
+
+# --- every step ------------------------------------------------------------
+
+# CONFIG_WERROR makes a warning an error.
+@test('steps: every one builds without a warning, and boots')
+def every_step(log):
+    base, _, steps = steps_of_series()
+    for number, commit in enumerate(steps, 1):
+        tree = git('rev-parse', f'{commit}^{{tree}}', repo=base.repo).strip()
+        subject = git('log', '-1', '--format=%s', commit, repo=base.repo).strip()
+        key = digest(kernel.kernel_key('lean', base, tree, base.repo / 'objects'),
+                     initramfs.INIT, qemu.get().name, digest_code('check', 'boot'))
+        entry('step', key, lambda out, t=tree, n=number, s=subject:
+              build_step(base, t, f'step {n}/{len(steps)}', s, out / 'log', log))
+
+
+def build_step(base, tree, label, subject, log, all_logs):
+    say(f'  {label}: {subject}')
+    objects = base.repo / 'objects'
+    log.touch()
+    built = kernel.get('lean', base, tree, objects, label=f'  {label}', log=log)
+    note(all_logs, f'=== {label}: {subject}\n' + log.read_text(encoding='utf-8',
+                                                             errors='replace'))
+    image = initramfs.get(base, tree, objects)
+    verdict = boot.run('intel-ir', built, image, 'nothing', log.with_name('boot.log'))
+    expect(verdict.passed, f'{label} ({subject}): {verdict}')
+
+
+# --- boots -----------------------------------------------------------------
+
+def selftests(config, machine):
+    def func(log):
+        base, tree, objects, _ = series.snapshot()
+        built = kernel.get(config, base, tree, objects)
+        image = initramfs.get(base, tree, objects)
+        verdict = boot.run(machine, built, image, 'selftests', log, debug=config == 'debug')
+        expect(verdict.passed, str(verdict))
+    return func
+
+
+for _config in ('lean', 'debug'):
+    for _machine in ('intel-ir', 'no-iommu'):
+        test(f'boot: selftests on {_machine}, {_config} kernel')(selftests(_config, _machine))
+
+
+def demo(machine, lines):
+    def func(log):
+        with Checkout(CHECK / f'boot-{machine}', log) as work:
+            out = work.must('boot', MACHINE=machine).splitlines()
+            expect(out[-len(lines):] == lines, f'make boot does not end as it should; see {log}')
+            listed = dict(l.split('=', 1) for l in work.must('paths').splitlines())
+            for name in ('KERNEL', 'QEMU', 'INITRAMFS', 'KERNEL_TREE', 'KERNEL_BUILD'):
+                expect(name in listed and Path(listed[name]).exists(),
+                       f'make paths has no {name} that exists; see {log}')
+    return func
+
+
+RESULT = '{0} allocated, {0} fired, {0} received, 0 lost, 0 spurious, 0 breaches'
+test('boot: make boot on intel-ir')(demo('intel-ir', [
+    f'ims: store table: {RESULT.format(1024)}',
+    f'msi-x on the same device: {RESULT.format(64)}', 'boot: PASS']))
+test('boot: make boot on no-iommu')(demo('no-iommu', ['boot: PASS']))

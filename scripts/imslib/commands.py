@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The table of what scripts/ims can do."""
+from . import boot, check, initramfs, kernel, qemu, series
+from .util import say
+
+
+def build_kernel():
+    base, tree, objects, words = series.snapshot()
+    say(f'kernel: {words}')
+    say(f'kernel: {kernel.get("lean", base, tree, objects)}/bzImage')
+
+
+def build_qemu():
+    say(f'qemu: {qemu.get()}/qemu-system-x86_64')
+
+
+def paths():
+    """NAME=path of what is built; what is not there is left out."""
+    base, tree, objects, _ = series.snapshot()
+    found = {}
+    for name, config in (('KERNEL', 'lean'), ('KERNEL_DEBUG', 'debug')):
+        path = kernel.find(config, base, tree, objects)
+        found[name] = path and path / 'bzImage'
+    found['KERNEL_TREE'], found['KERNEL_BUILD'] = kernel.where_built('lean', base, tree, objects)
+    path = qemu.find()
+    found['QEMU'] = path and path / 'qemu-system-x86_64'
+    path = initramfs.find(base, tree, objects)
+    found['INITRAMFS'] = path and path / 'initramfs.cpio.gz'
+    for name, path in found.items():
+        if path:
+            print(f'{name}={path}')
+
+
+TABLE = {
+    'tree': series.tree,
+    'export': series.export,
+    'mail': series.mail,
+    'kernel': build_kernel,
+    'qemu': build_qemu,
+    'boot': boot.boot,
+    'check': check.check,
+    'paths': paths,
+    'clean': series.clean,
+}

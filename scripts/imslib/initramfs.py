@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The guest's file system: busybox, the selftests of the tree, /init."""
+import os
+import re
+import shutil
+from pathlib import Path
+
+from . import kernel
+from .util import (ROOT, Fail, clean_env, digest, digest_code, entry, fresh_log, git,
+                   git_env, have_entry, jobs, locked, run, say, step)
+
+BUSYBOX = Path('/bin/busybox')
+INIT = ROOT / 'scripts/guest/init'
+TESTS = 'tools/testing/selftests/msi'
+# What of the tree goes into the selftests.
+PARTS = (TESTS, 'tools/testing/selftests/lib.mk', 'tools/testing/selftests/kselftest.h',
+         'tools/testing/selftests/kselftest_harness.h', 'tools/include', 'include/uapi')
+
+
+def initramfs_key(base, tree, objects):
+    env = git_env(GIT_ALTERNATE_OBJECT_DIRECTORIES=str(objects))
+    parts = git('rev-parse', *(f'{tree}:{part}' for part in PARTS), repo=base.repo, env=env,
+                check=False).stdout
+    if not BUSYBOX.exists():
+        raise Fail(f'{BUSYBOX} is missing: run `make deps`')
+    return digest(parts, INIT, BUSYBOX, kernel.compiler(), digest_code('initramfs'))
+
+
+def find(base, tree, objects):
+    return have_entry('initramfs', initramfs_key(base, tree, objects))
+
+
+def get(base, tree, objects):
+    def build(out):
+        say('initramfs: building')
+        log = fresh_log('initramfs')
+        root = out / 'root'
+        (root / 'bin').mkdir(parents=True)
+        (root / 'tests').mkdir()
+        shutil.copyfile(INIT, root / 'init')
+        shutil.copyfile(BUSYBOX, root / 'bin/busybox')
+        with locked('kernel-src'):
+            kernel.checkout(base, tree, objects)
+            selftests(root / 'tests', out / 'obj', log)
+        pack(root, out, log)
+        shutil.rmtree(out / 'obj', ignore_errors=True)
+        shutil.rmtree(root)
+    return entry('initramfs', initramfs_key(base, tree, objects), build)
+
+
+def selftests(out, obj, log):
+    """Build and install the tree's selftests; out/list names those that run."""
+    source = kernel.src() / TESTS
+    if not (source / 'Makefile').exists():
+        (out / 'list').write_text('', encoding='ascii')
+        return
+    obj.mkdir()
+    make = ['make', '-C', source, f'-j{jobs()}', f'OUTPUT={obj}', 'LDFLAGS=-static',
+            f'KHDR_INCLUDES=-idirafter {kernel.src()}/include/uapi']
+    step('initramfs: selftests', [*make, 'all'], log=log)
+    listed = run([*make, '-s', 'COLLECTION=msi', 'emit_tests'])
+    names = re.findall(r'^msi:(\S+)$', listed, re.M)
+    if not names:
+        raise Fail(f'initramfs: {TESTS} names no test; see {log}')
+    (out / 'list').write_text('\n'.join(names) + '\n', encoding='ascii')
+    for path in obj.iterdir():
+        if path.is_file() and os.access(path, os.X_OK):
+            shutil.copyfile(path, out / path.name)
+    for name in names:
+        if not (out / name).exists():
+            raise Fail(f'initramfs: {TESTS} did not build {name}; see {log}')
+
+
+def pack(root, out, log):
+    """The same bytes from the same files: sorted, root's, and from 1970."""
+    for path in [root, *root.rglob('*')]:
+        path.chmod(0o644 if path.name == 'list' else 0o755)
+        os.utime(path, (0, 0))
+    script = ('cd "$1" && find . -print0 | LC_ALL=C sort -z | '
+              'cpio --null --create --format=newc --reproducible --quiet -R 0:0 | '
+              'gzip -n -1 >"$2"')
+    step('initramfs: pack', ['bash', '-euo', 'pipefail', '-c', script, 'pack', root,
+                             out / 'initramfs.cpio.gz'], log=log, env=clean_env())

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Kernels, built once for each tree, configuration and compiler.
+
+The entry kernel/CONFIG-KEY holds bzImage, vmlinux, System.map and the final
+config. What is not there is built from one source tree of the cache, kernel/src,
+that is moved from commit to commit, in one O= directory per configuration, so
+that only what differs is compiled. The tree holds exactly the git tree that the
+key names, whatever was there before. One lock guards tree and directories.
+"""
+import os
+import re
+import shutil
+
+from .util import (ROOT, Fail, cache, clean_env, digest, digest_code, entry, fresh_log,
+                   git, git_env, have_entry, jobs, locked, run, say, step)
+
+CONFIGS = {
+    'lean': ('lean.config',),
+    'debug': ('lean.config', 'debug.config'),
+}
+KEPT = {'arch/x86/boot/bzImage': 'bzImage', 'vmlinux': 'vmlinux',
+        'System.map': 'System.map', '.config': 'config'}
+
+
+def src():
+    return cache() / 'kernel-src' / 'linux'
+
+
+def objdir(config):
+    return cache() / 'kernel-src' / config
+
+
+def fragment(name):
+    """{symbol: its line} of a file in configs/"""
+    lines = {}
+    for line in (ROOT / 'configs' / name).read_text(encoding='utf-8').splitlines():
+        match = re.match(r'(?:# )?(CONFIG_\w+)(?:=| is not set)', line)
+        if match:
+            lines[match.group(1)] = line
+    return lines
+
+
+def wanted(config, base, tree, objects):
+    """The lines that the final .config must have. The series' own symbols are
+    asked for where the tree's Kconfig files know all of them."""
+    lines = {}
+    for name in CONFIGS[config]:
+        lines.update(fragment(name))
+    env = git_env(GIT_ALTERNATE_OBJECT_DIRECTORIES=str(objects))
+    own = fragment('series.config')
+    names = '|'.join(name[len('CONFIG_'):] for name in own)
+    found = git('grep', '-hE', f'^[[:space:]]*(menu)?config ({names})$', tree, '--',
+                'drivers/Kconfig', 'drivers/irqchip/Kconfig', 'drivers/misc/Kconfig',
+                'drivers/pci/Kconfig', 'kernel/irq/Kconfig', 'lib/Kconfig*',
+                repo=base.repo, env=env, check=False).stdout if own else ''
+    known = {f'CONFIG_{line.split()[1]}' for line in found.splitlines()}
+    if known == set(own):
+        lines.update(own)
+    return lines
+
+
+def compiler():
+    return ''.join(run([tool, '--version']).splitlines()[0] + '\n' for tool in ('gcc', 'ld'))
+
+
+def kernel_key(config, base, tree, objects):
+    lines = wanted(config, base, tree, objects)
+    return digest(tree, '\n'.join(lines.values()), compiler(), digest_code('kernel'))
+
+
+def name_of(config, key):
+    return f'{config}-{key}'
+
+
+def find(config, base, tree, objects):
+    return have_entry('kernel', name_of(config, kernel_key(config, base, tree, objects)))
+
+
+def get(config, base, tree, objects, label='', log=None):
+    """The directory of the kernel for this git tree."""
+    key = kernel_key(config, base, tree, objects)
+    label = label or f'kernel ({config})'
+    log = log or fresh_log(f'kernel-{config}')
+
+    def build(out):
+        say(f'{label}: building')
+        with locked('kernel-src'):
+            build_in_place(config, base, tree, objects, label, log, key)
+            for path, name in KEPT.items():
+                shutil.copy2(objdir(config) / path, out / name)
+                if not (out / name).stat().st_size:
+                    raise Fail(f'{label}: {path} is empty; see {log}')
+    return entry('kernel', name_of(config, key), build)
+
+
+def checkout(base, tree, objects):
+    """Make kernel/src hold this git tree. Wants the kernel-src lock."""
+    index = cache() / 'kernel-src' / 'index'
+    state = cache() / 'kernel-src' / 'tree'
+    src().mkdir(parents=True, exist_ok=True)
+    state.unlink(missing_ok=True)
+    env = git_env(GIT_INDEX_FILE=str(index), GIT_ALTERNATE_OBJECT_DIRECTORIES=str(objects))
+    # A leftover of a run that was killed: nobody else is here.
+    index.with_name('index.lock').unlink(missing_ok=True)
+    at = {'repo': base.repo, 'env': env, 'cwd': src()}
+    worktree = ['--work-tree', src()]
+
+    def here(*args, **kw):
+        return git(*worktree, *args, **at, **kw)
+    if here('update-index', '-q', '--refresh', check=False).returncode not in (0, 1):
+        index.unlink(missing_ok=True)
+    here('-c', 'checkout.workers=0', 'read-tree', '--reset', '-u', tree)
+    for path in here('ls-files', '-z', '--others').split('\0')[:-1]:
+        (src() / path).unlink()
+    if here('diff-files', '--name-only'):
+        index.unlink()
+        raise Fail(f'{src()} is not what git put there: try again')
+    state.write_text(tree, encoding='ascii')
+
+
+def make_cmd(where, *targets):
+    cmd = ['make', '-C', src(), f'O={objdir(where)}', f'-j{jobs()}',
+           'KBUILD_BUILD_USER=ims', 'KBUILD_BUILD_HOST=ims', 'KBUILD_BUILD_VERSION=1',
+           'KBUILD_BUILD_TIMESTAMP=2022-12-11']
+    if shutil.which('ccache'):
+        cmd += ['CC=ccache gcc']
+    return [*cmd, *targets]
+
+
+def make_env():
+    return clean_env(CCACHE_DIR=str(cache() / 'ccache'), CCACHE_MAXSIZE='3G',
+                     CCACHE_NOHASHDIR='1')
+
+
+def configure(config, base, tree, objects, label, log, where=None):
+    """.config in the O= directory `where`, which is called as the configuration
+    unless the caller wants one of its own."""
+    where = where or config
+    lines = wanted(config, base, tree, objects)
+    out = objdir(where)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / 'wanted').write_text('\n'.join(lines.values()) + '\n', encoding='ascii')
+    step(f'{label}: configure',
+         make_cmd(where, f'KCONFIG_ALLCONFIG={out / "wanted"}', 'allnoconfig'),
+         log=log, env=make_env())
+    final = (out / '.config').read_text(encoding='ascii').splitlines()
+    have = set(final)
+    for symbol, line in lines.items():
+        got = [l for l in final if re.match(rf'(# )?{symbol}[= ]', l)]
+        if line not in have and not (line.endswith('not set') and not got):
+            raise Fail(f'{label}: {line} is wanted, but the configuration has '
+                       f'{got[0] if got else "no such symbol"}: mend configs/ '
+                       f'({", ".join(CONFIGS[config])})')
+
+
+def build_in_place(config, base, tree, objects, label, log, key):
+    """Wants the kernel-src lock; leaves the O= directory as this build's."""
+    checkout(base, tree, objects)
+    stamp = objdir(config) / '.ims-key'
+    stamp.unlink(missing_ok=True)
+    configure(config, base, tree, objects, label, log)
+    step(label, make_cmd(config, 'bzImage'), log=log, env=make_env())
+    stamp.write_text(key, encoding='ascii')
+
+
+def where_built(config, base, tree, objects):
+    """(source tree, O= directory) if they are those of this kernel, else Nones."""
+    key = kernel_key(config, base, tree, objects)
+    state, stamp = cache() / 'kernel-src' / 'tree', objdir(config) / '.ims-key'
+    out_is = stamp.exists() and stamp.read_text(encoding='ascii') == key
+    src_is = state.exists() and state.read_text(encoding='ascii') == tree
+    return (src() if src_is else None), (objdir(config) if out_is else None)

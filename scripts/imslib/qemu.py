@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: GPL-2.0
+"""QEMU with the virtual device, built from Debian's source package.
+
+qemu-src/KEY    Debian's source, unpacked
+qemu-work/KEY   a copy with our patches, configured; compiled in place
+qemu/KEY        what is used of it: the emulator, the device's qtest, the header
+                of TCG plugins
+"""
+import os
+import re
+import shutil
+from pathlib import Path
+
+from .base import listing
+from .kernel import compiler
+from .util import (ROOT, Fail, cache, clean_env, digest, digest_code, digest_tree, entry,
+                   fresh_log, have_entry, jobs, locked, run, say, scratch, step)
+
+OURS = ROOT / 'qemu'
+COPIED = ('hw', 'docs', 'tests', 'configs', 'include')
+HEADER = ROOT / 'linux/include/uapi/misc/ims_testdev_regs.h'
+HEADER_AT = 'include/standard-headers/misc/ims_testdev_regs.h'
+VERSION = '7.2'
+QTEST = 'tests/qtest/ims-testdev-test'
+
+
+def deb_src():
+    """The machine's own Debian archives as sources of source packages, in the
+    one line format; third parties are left out."""
+    lines = []
+    etc = Path('/etc/apt')
+    files = [etc / 'sources.list', *sorted((etc / 'sources.list.d').glob('*'))]
+    for path in files:
+        if not path.is_file():
+            continue
+        text = path.read_text(encoding='utf-8', errors='replace')
+        if path.suffix == '.sources':
+            lines += from_deb822(text)
+        elif path.suffix == '.list':
+            lines += from_one_line(text)
+    seen = list(dict.fromkeys(lines))
+    if not seen:
+        raise Fail('no Debian archive in /etc/apt to get the source of QEMU from: unpack '
+                   'QEMU 7.2 and name it with QEMU_SRC=')
+    return seen
+
+
+def is_debian(uri, suites):
+    """An archive of Debian itself: has a suite that is one of Debian 12's."""
+    return (uri.startswith(('http://', 'https://', 'file:', 'copy:', 'mirror'))
+            and any(re.match(r'(bookworm|stable|oldstable)($|-updates|-security|/updates)', s)
+                    for s in suites) and 'debian' in uri)
+
+
+def from_one_line(text):
+    found = []
+    for line in text.splitlines():
+        match = re.match(r'\s*deb(?:-src)?\s+(\[[^]]*\]\s+)?(\S+)\s+(\S+)\s+([^#]*)', line)
+        if not match or not is_debian(match[2], [match[3]]) or 'main' not in match[4].split():
+            continue
+        options = keep_options(match[1] or '')
+        found.append(f'deb-src {options}{match[2]} {match[3]} main')
+    return found
+
+
+def keep_options(text):
+    """Of `[a=b c=d]`, what says how to check signatures."""
+    kept = re.findall(r'\b(signed-by=\S+|trusted=\S+)', text.strip('[] \n'))
+    return f'[{" ".join(kept)}] ' if kept else ''
+
+
+def from_deb822(text):
+    found = []
+    for stanza in re.split(r'\n\s*\n', text):
+        fields, last = {}, None
+        for line in stanza.splitlines():
+            if line.startswith('#'):
+                continue
+            if line[:1] in ' \t' and last:
+                fields[last] += ' ' + line.strip()
+            elif ':' in line:
+                last, value = line.split(':', 1)
+                last = last.lower()
+                fields[last] = value.strip()
+        if fields.get('enabled', 'yes').lower() in ('no', 'false', '0'):
+            continue
+        suites = fields.get('suites', '').split()
+        key = fields.get('signed-by', '')
+        # A key inside the stanza does not fit a line; apt then takes its own keys.
+        options = f'[signed-by={key}] ' if key.startswith('/') else ''
+        for uri in fields.get('uris', '').split():
+            if is_debian(uri, suites) and 'main' in fields.get('components', '').split():
+                found += [f'deb-src {options}{uri} {suite} main' for suite in suites]
+    return found
+
+
+def download(out, log):
+    """Debian's source package into out/, checked by apt against signed lists."""
+    with scratch('qemu-apt') as state:
+        for name in ('lists/partial', 'cache/archives/partial', 'parts'):
+            (state / name).mkdir(parents=True)
+        (state / 'sources.list').write_text('\n'.join(deb_src()) + '\n', encoding='utf-8')
+        apt = ['apt-get', '-o', f'Dir::Etc::SourceList={state}/sources.list',
+               '-o', f'Dir::Etc::SourceParts={state}/parts', '-o', f'Dir::State::Lists={state}/lists',
+               '-o', f'Dir::Cache={state}/cache', '-o', 'Acquire::Languages=none',
+               '-o', 'Acquire::Retries=3', '-o', 'APT::Sandbox::User=root']
+        step('qemu: package lists', [*apt, 'update'], log=log)
+        step('qemu: download', [*apt, 'source', '--download-only', 'qemu'], log=log, cwd=out)
+    dsc = list(out.glob('qemu_*.dsc'))
+    if len(dsc) != 1:
+        raise Fail(f'qemu: the download has no .dsc file; see {log}')
+    return dsc[0]
+
+
+def fetch(out):
+    log = fresh_log('qemu-source')
+    say("qemu: Debian's source package")
+    dsc = download(out, log)
+    version = re.search(r'^Version: (?:\d+:)?(.*)$', dsc.read_text(encoding='utf-8'), re.M)[1]
+    if not version.startswith(VERSION + '+') and not version.startswith(VERSION + '.'):
+        raise Fail(f'qemu: this system has QEMU {version}, the device is for {VERSION}: unpack '
+                   f'QEMU {VERSION} and name it with QEMU_SRC=')
+    step('qemu: unpack', ['dpkg-source', '--no-check', '-x', dsc, out / 'src'], log=log)
+    for path in out.glob('qemu_*'):
+        path.unlink()
+    (out / 'version').write_text(version + '\n', encoding='ascii')
+
+
+def source():
+    """(directory, what stands for its content)"""
+    given = os.environ.get('QEMU_SRC')
+    if given:
+        path = Path(given).expanduser().resolve()
+        if not (path / 'VERSION').is_file():
+            raise Fail(f'QEMU_SRC={given} is no unpacked QEMU source: name one of version '
+                       f'{VERSION}')
+        version = (path / 'VERSION').read_text(encoding='ascii').strip()
+        if not version.startswith(VERSION):
+            raise Fail(f'QEMU_SRC={given} is QEMU {version}, the device is for {VERSION}')
+        return path, listing(path)
+    path = entry('qemu-src', VERSION, fetch)
+    return path / 'src', (path / 'version').read_text(encoding='ascii')
+
+
+def options():
+    lines = (OURS / 'configure.args').read_text(encoding='utf-8').splitlines()
+    return [l.strip() for l in lines if l.strip() and not l.startswith('#')]
+
+
+def our_files():
+    """{place in QEMU's source: file}"""
+    if not HEADER.exists():
+        raise Fail(f'{HEADER} is missing: restore it from git')
+    files = {HEADER_AT: HEADER}
+    for name in COPIED:
+        for path in sorted((OURS / name).rglob('*')):
+            if path.is_file():
+                files[str(path.relative_to(OURS))] = path
+    return files
+
+
+def patches():
+    return sorted((OURS / 'patches').glob('*.patch'))
+
+
+def work_key(mark):
+    configs = [str(p.relative_to(OURS)) + p.read_text(encoding='utf-8')
+               for p in sorted((OURS / 'configs').rglob('*')) if p.is_file()]
+    return digest(mark, *patches(), *configs, '\n'.join(options()), compiler(),
+                  digest_code('qemu'))
+
+
+def qemu_key(mark):
+    parts = [work_key(mark)]
+    for place, path in our_files().items():
+        parts += [place, path]
+    return digest(*parts)
+
+
+def put(files, tree):
+    """Copy what differs, so that only that is compiled again."""
+    for place, path in files.items():
+        target = tree / place
+        if target.is_file() and target.read_bytes() == path.read_bytes():
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+
+
+def prepare(src, out, log):
+    step('qemu: copy', ['cp', '-a', '--reflink=auto', src, out / 'src'], log=log)
+    put(our_files(), out / 'src')
+    for patch in patches():
+        step(f'qemu: {patch.name}', ['patch', '-p1', '-N', '--no-backup-if-mismatch', '-d',
+                                     out / 'src', '-i', patch], log=log,
+             advice=f'qemu/patches/{patch.name} does not apply to this QEMU: restore it from '
+                    'git, or name a QEMU 7.2 with QEMU_SRC=')
+
+
+def configure(out, log):
+    build = out / 'build'
+    if not (build / 'build.ninja').exists():
+        shutil.rmtree(build, ignore_errors=True)
+        build.mkdir()
+        step('qemu: configure', ['../src/configure', *options()], log=log, cwd=build)
+    return build
+
+
+def compiled(out, src, mark, log):
+    """Compile in qemu-work and copy the results to out."""
+    work = entry('qemu-work', work_key(mark), lambda tmp: prepare(src, tmp, log))
+    with locked('qemu-work'):
+        put(our_files(), work / 'src')
+        build = configure(work, log)
+        step('qemu: build', ['ninja', f'-j{jobs()}', 'qemu-system-x86_64', QTEST], log=log,
+             cwd=build)
+        for path in (build / 'qemu-system-x86_64', build / QTEST,
+                     work / 'src/include/qemu/qemu-plugin.h'):
+            shutil.copy2(path, out / path.name)
+    run([out / 'qemu-system-x86_64', '--version'])
+
+
+def get():
+    src, mark = source()
+
+    def build(out):
+        say('qemu: building')
+        compiled(out, src, mark, fresh_log('qemu'))
+    return entry('qemu', qemu_key(mark), build)
+
+
+def find():
+    if not os.environ.get('QEMU_SRC') and not have_entry('qemu-src', VERSION):
+        return None
+    return have_entry('qemu', qemu_key(source()[1]))
