@@ -9,7 +9,7 @@
  * Invariants:
  *
  *   - The message in a slot changes only while the slot is masked.
- *   - msi_slot::ctrl is what was written last to the control word of the slot.
+ *   - msi_slot::ctrl is what the control word of the slot is between operations.
  *   - A change has reached the device when the operation returns, because each
  *     one which masks or writes a message ends in a read from the slot.
  *
@@ -109,6 +109,7 @@ static const struct msi_storage_ops ims_table_ops = {
 
 static const struct msi_storage_template ims_table_template = {
 	.name		= "PCI-IMS",
+	.mode		= "ims",
 	.bus_token	= DOMAIN_BUS_PCI_DEVICE_IMS,
 	.requires	= MSI_PARENT_PCI_IMS,
 	.ops		= &ims_table_ops,
@@ -162,7 +163,8 @@ int pci_create_ims_table_store(struct pci_dev *pdev, const struct ims_table_desc
 	if (!pdev || !desc || !desc->base || !desc->nr_slots || !desc->layout)
 		return -EINVAL;
 
-	if (!ims_table_layout_valid(desc->layout)) {
+	if (!IS_ALIGNED((unsigned long)desc->base, sizeof(u32)) ||
+	    !ims_table_layout_valid(desc->layout)) {
 		pci_err(pdev, "%s: Invalid slot table layout\n", ims_table_template.name);
 		return -EINVAL;
 	}

@@ -38,7 +38,9 @@
  *   - The store's write_msg, mask and unmask are invoked with the interrupt
  *     descriptor lock held and interrupts disabled.
  *   - A slot which has no interrupt, or one which is not activated, is masked.
- *   - msi_slot::msg and msi_slot::masked are what the device has.
+ *   - msi_slot::msg and msi_slot::masked are what the device should have. The
+ *     bus takes care of that when the device is shut down, loses its state or
+ *     gets it back.
  */
 #include <linux/device.h>
 #include <linux/irq.h>
@@ -355,9 +357,11 @@ int msi_device_domain_create(struct device *dev, struct msi_dev_store *store,
 	/* Nobody can look it up. The node is known only here */
 	dd->domain->bus_token = tmpl->bus_token;
 
-	ret = pops->prepare(dd->domain, dev, size, &dd->alloc_info);
-	if (ret)
-		goto remove_domain;
+	if (pops->prepare) {
+		ret = pops->prepare(dd->domain, dev, size, &dd->alloc_info);
+		if (ret)
+			goto remove_domain;
+	}
 
 	store->devdom = dd;
 	return 0;

@@ -27,16 +27,22 @@
  *		succeeds and stays with the caller otherwise
  *
  * Interrupts are allocated with pci_ims_alloc_irq(), before or after MSI or
- * MSI-X was enabled or disabled for @pdev, and independent of it.
+ * MSI-X was enabled or disabled for @pdev, and independently of it.
  *
  * The driver has to remove the store with pci_remove_ims_store() before the
  * mappings which the storage ops use are gone. If it does not, then the store is
- * removed with a warning when the driver is unbound.
+ * removed with a warning when the driver is unbound. That's too late for the
+ * mappings unless they are device managed and older than the store.
+ *
+ * A store does not survive a loss of the device's state in D3 or by a reset: All
+ * interrupts have to be freed before and allocated again afterwards.
  *
  * A message which is stored behind the back of the platform has to make sense
  * to it. On x86 that requires interrupt remapping.
  *
- * Context: Task context, can sleep.
+ * Context: Task context, can sleep. The first call for @pdev must not be
+ *	    concurrent with the allocation of MSI or MSI-X vectors or with another
+ *	    call of this function.
  *
  * Return: The id of the store, which is greater than 0, otherwise
  *	* -ENODEV     - The platform does not support MSI at all or has no device
@@ -45,6 +51,7 @@
  *			kernel log
  *	* -EINVAL     - @tmpl or @size are invalid. Why is in the kernel log
  *	* -ENOMEM     - Out of memory
+ *	* Any error which the parent interrupt domain returns
  */
 int pci_create_ims_store(struct pci_dev *pdev, const struct msi_storage_template *tmpl,
 			 unsigned int size, void *priv)
@@ -99,10 +106,12 @@ EXPORT_SYMBOL_GPL(pci_remove_ims_store);
  *	* -ENODEV - There is no such store
  *	* -ERANGE - @index is beyond the end of the store
  *	* -EBUSY  - @index is in use
- *	* -ENOSPC - The store or the interrupt resources of the platform are
- *		    exhausted
- *	* -ENOMEM - Out of memory
+ *	* -ENOSPC - The store or the interrupt remapping table is exhausted
+ *	* -ENOMEM - Out of memory or of Linux interrupt numbers
  *	* Any error which the store has for @icookie
+ *
+ * CPU vectors are assigned when the interrupt is requested. It's request_irq()
+ * which fails with -ENOSPC when there are none left.
  */
 struct msi_map pci_ims_store_alloc_irq(struct pci_dev *pdev, unsigned int id,
 				       unsigned int index,

@@ -9,6 +9,7 @@
  * are allocated with pci_ims_alloc_irq(). See drivers/pci/msi/api.c
  */
 
+#include <linux/errno.h>
 #include <linux/types.h>
 
 struct pci_dev;
@@ -37,8 +38,8 @@ struct ims_table_layout {
 
 /**
  * struct ims_table_desc - A slot table of a device
- * @base:	First slot. The driver maps the table and must not unmap it before
- *		the store is removed
+ * @base:	First slot, aligned to 32 bits. The driver maps the table and must
+ *		not unmap it before the store is removed
  * @nr_slots:	Number of slots in the table
  * @layout:	Layout of the slots
  */
@@ -48,6 +49,14 @@ struct ims_table_desc {
 	const struct ims_table_layout	*layout;
 };
 
+#if IS_ENABLED(CONFIG_IRQ_IMS_GENERIC)
 int pci_create_ims_table_store(struct pci_dev *pdev, const struct ims_table_desc *desc);
+#else
+static inline int
+pci_create_ims_table_store(struct pci_dev *pdev, const struct ims_table_desc *desc)
+{
+	return -ENODEV;
+}
+#endif
 
 #endif /* LINUX_IRQCHIP_IRQ_IMS_GENERIC_H */

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * Test interface of the ims-testdev driver, /dev/ims_testdev<N>.
+ *
+ * This is for tests of interrupt message storage, and for nothing else. It
+ * lets root break the rules that a driver has to keep, on purpose. It is not a
+ * stable interface: the tests in tools/testing/selftests/msi/ change with it.
+ *
+ * Words used here, beside those of ims_testdev_regs.h:
+ *
+ *   store	what STORE_CREATE makes: a window of a kind's slots, with an id
+ *   index	the place of an interrupt in its store; slot = window start + index
+ *   vectors	what VECTORS_ENABLE makes: all interrupts of MSI or of MSI-X
+ *   request	install the handler that counts; release removes it again
+ *   expected	how often the handler of a slot should have run by now
+ *
+ * Everything but STORE_CREATE, STORE_REMOVE and ALLOC names interrupts by kind
+ * and slot, as the device does.
+ *
+ * Rules that hold for every call:
+ *
+ *   The device has one user at a time: a second open() gives EBUSY.
+ *
+ *   What was set up is taken down when the file is closed.
+ *
+ *   A call does all of its work or none of it.
+ *
+ *   Flags that are not known and reserved fields that are not zero give EINVAL.
+ *
+ *   An error of the interrupt core reaches the caller as it is. The driver's
+ *   own are EINVAL for an argument that has no meaning, ENXIO for a kind that
+ *   the device does not have, ENOENT for a store or an interrupt that does not
+ *   exist, ERANGE for slots beyond the kind's last one, EBUSY for what is in
+ *   use, EFAULT, ENOMEM, and ENODEV once the device is gone.
+ */
+#ifndef _UAPI_MISC_IMS_TESTDEV_H
+#define _UAPI_MISC_IMS_TESTDEV_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#include <misc/ims_testdev_regs.h>
+
+#define IMS_TESTDEV_API_VERSION		1
+#define IMS_TESTDEV_MAX_KINDS		8
+#define IMS_TESTDEV_MAX_CODES		16
+
+/* As an index: any that is free */
+#define IMS_TESTDEV_ANY_INDEX		0xffffffffU
+
+/* As a store id: none is passed on, the core takes the device's first store */
+#define IMS_TESTDEV_FIRST_STORE		0xffffffffU
+
+/**
+ * struct ims_testdev_info - What the device is
+ * @api_version: IMS_TESTDEV_API_VERSION of the driver
+ * @nr_kinds: How many members of @slots have a meaning
+ * @slots: The number of slots of each kind, zero if the device lacks it
+ * @name: Name of the PCI device, as in /sys/bus/pci/devices
+ */
+struct ims_testdev_info {
+	__u32	api_version;
+	__u32	nr_kinds;
+	__u32	slots[IMS_TESTDEV_MAX_KINDS];
+	char	name[32];
+};
+
+/**
+ * struct ims_testdev_store - A store to create or to remove
+ * @kind: Kind of the slots. STORE_REMOVE looks at @id alone, all the rest must
+ *	  be zero.
+ * @first: First slot of the window
+ * @nr_slots: Size of the window. The driver checks only that it doesn't reach
+ *	      beyond the last slot, or into another store; zero is the core's
+ *	      to refuse.
+ * @flags: IMS_TESTDEV_STORE_*
+ * @stride: Slot layout, see struct ims_table_layout in the kernel. Taken only
+ *	    with IMS_TESTDEV_STORE_LAYOUT, must be zero otherwise.
+ * @addr_lo: Likewise
+ * @addr_hi: Likewise
+ * @data: Likewise
+ * @ctrl: Likewise
+ * @reserved: Zero
+ * @mask: Likewise, the bit in @ctrl
+ * @id: Set by STORE_CREATE, which wants zero. Store to remove otherwise.
+ * @reserved2: Zero
+ */
+struct ims_testdev_store {
+	__u32	kind;
+	__u32	first;
+	__u32	nr_slots;
+	__u32	flags;
+	__u16	stride;
+	__u16	addr_lo;
+	__u16	addr_hi;
+	__u16	data;
+	__u16	ctrl;
+	__u16	reserved;
+	__u32	mask;
+	__u32	id;
+	__u32	reserved2;
+};
+
+/* Dangerous: use the layout given, rather than the device's */
+#define IMS_TESTDEV_STORE_LAYOUT	0x1
+/* Dangerous: pass no layout, or no mapping, to the core */
+#define IMS_TESTDEV_STORE_NO_LAYOUT	0x2
+#define IMS_TESTDEV_STORE_NO_BASE	0x4
+
+/**
+ * struct ims_testdev_vectors - MSI or MSI-X vectors to enable or to disable
+ * @kind: IMS_TD_KIND_MSI or IMS_TD_KIND_MSIX
+ * @count: How many to enable. VECTORS_DISABLE wants zero.
+ * @flags: Zero
+ * @reserved: Zero
+ */
+struct ims_testdev_vectors {
+	__u32	kind;
+	__u32	count;
+	__u32	flags;
+	__u32	reserved;
+};
+
+/**
+ * struct ims_testdev_map - An allocated interrupt
+ * @index: Index in its store
+ * @slot: Slot of the device
+ * @virq: Linux interrupt number
+ * @reserved: Zero
+ */
+struct ims_testdev_map {
+	__u32	index;
+	__u32	slot;
+	__u32	virq;
+	__u32	reserved;
+};
+
+/**
+ * struct ims_testdev_alloc - Interrupts to allocate in a store
+ * @store: Store id. The core gets it even if the driver doesn't know it.
+ * @index: Index of the first one, the others follow, or
+ *	   IMS_TESTDEV_ANY_INDEX. Not checked by the driver.
+ * @count: How many
+ * @flags: IMS_TESTDEV_ALLOC_*
+ * @cookie: Value handed to the store with each
+ * @cpu: Wanted CPU, with IMS_TESTDEV_ALLOC_CPU. Zero otherwise.
+ * @reserved: Zero
+ * @maps: Pointer to an array of @count struct ims_testdev_map to fill in, or 0
+ */
+struct ims_testdev_alloc {
+	__u32	store;
+	__u32	index;
+	__u32	count;
+	__u32	flags;
+	__u64	cookie;
+	__u32	cpu;
+	__u32	reserved;
+	__u64	maps;
+};
+
+/* Allocate with affinity to @cpu */
+#define IMS_TESTDEV_ALLOC_CPU		0x1
+/* That affinity is managed by the kernel. Needs IMS_TESTDEV_ALLOC_CPU. */
+#define IMS_TESTDEV_ALLOC_MANAGED	0x2
+/* Pass no cookie at all */
+#define IMS_TESTDEV_ALLOC_NO_COOKIE	0x4
+
+/**
+ * struct ims_testdev_range - Slots of a kind that a call is about
+ * @kind: IMS_TD_KIND_*
+ * @first: First slot
+ * @count: How many. Each one must have an interrupt.
+ * @flags: IMS_TESTDEV_REQUEST_* for REQUEST, otherwise zero
+ *
+ * FREE wants slots that are allocated in a store and have no handler (EBUSY),
+ * REQUEST ones that have none (EBUSY), RELEASE, MASK and UNMASK ones that have
+ * (ENOENT). MASK wants slots that are not masked (EBUSY), and UNMASK the
+ * reverse (EINVAL): masking does not nest.
+ */
+struct ims_testdev_range {
+	__u32	kind;
+	__u32	first;
+	__u32	count;
+	__u32	flags;
+};
+
+/*
+ * MASK reaches the device at once. Without this it does only when the
+ * interrupt comes in, see "Delayed interrupt disable" in genericirq.rst.
+ */
+#define IMS_TESTDEV_REQUEST_UNLAZY	0x1
+
+/**
+ * struct ims_testdev_fire - Slots to fire
+ * @kind: IMS_TD_KIND_*
+ * @first: First slot, zero for IMS_TD_FIRE_ALL
+ * @count: How many, used by IMS_TD_FIRE_RANGE and zero otherwise
+ * @cmd: IMS_TD_FIRE_ONE, _RANGE or _ALL, or IMS_TESTDEV_FIRE_DOORBELL
+ * @flags: IMS_TESTDEV_FIRE_*
+ * @reserved: Zero
+ *
+ * Each slot named must have a handler (ENOENT) and is expected to run it once
+ * more. For IMS_TD_FIRE_ALL that goes for the slots that have one.
+ */
+struct ims_testdev_fire {
+	__u32	kind;
+	__u32	first;
+	__u32	count;
+	__u32	cmd;
+	__u32	flags;
+	__u32	reserved;
+};
+
+/* As @cmd: ring the kind's doorbell register */
+#define IMS_TESTDEV_FIRE_DOORBELL	0x100
+
+/*
+ * Expect nothing and check nothing: what arrives is spurious, and the device
+ * gets kind and slots as they are.
+ */
+#define IMS_TESTDEV_FIRE_UNEXPECTED	0x1
+
+/**
+ * struct ims_testdev_count - What a slot's handler has seen since the request
+ * @virq: Linux interrupt number, zero if nothing is allocated
+ * @state: IMS_TESTDEV_SLOT_*
+ * @expected: How often the handler should have run
+ * @received: How often it has
+ * @spurious: How often it had run as often as expected before
+ * @reserved: Zero
+ *
+ * The counts survive the release, until the slot is requested again or freed.
+ */
+struct ims_testdev_count {
+	__u32	virq;
+	__u32	state;
+	__u32	expected;
+	__u32	received;
+	__u32	spurious;
+	__u32	reserved;
+};
+
+#define IMS_TESTDEV_SLOT_ALLOCATED	0x1
+#define IMS_TESTDEV_SLOT_REQUESTED	0x2
+#define IMS_TESTDEV_SLOT_MASKED		0x4
+
+/**
+ * struct ims_testdev_counts - Counts of a range of slots
+ * @kind: IMS_TD_KIND_*
+ * @first: First slot
+ * @count: How many. They need not be allocated.
+ * @flags: Zero
+ * @slots: Pointer to an array of @count struct ims_testdev_count, or 0
+ * @allocated: Slots in the range that have an interrupt
+ * @requested: Slots in the range that have a handler
+ * @expected: Sum over the range
+ * @received: Sum over the range
+ * @spurious: Sum over the range
+ * @lost: Sum over the range of what a slot expected and did not receive. What
+ *	  is on its way counts as lost until it arrives.
+ */
+struct ims_testdev_counts {
+	__u32	kind;
+	__u32	first;
+	__u32	count;
+	__u32	flags;
+	__u64	slots;
+	__u32	allocated;
+	__u32	requested;
+	__u64	expected;
+	__u64	received;
+	__u64	spurious;
+	__u64	lost;
+};
+
+/**
+ * struct ims_testdev_stats - What device and driver counted for a kind
+ * @kind: IMS_TD_KIND_*
+ * @flags: Zero
+ * @slots: Register KIND_SLOTS; the others are likewise the registers KIND_*
+ * @fired: KIND_FIRED
+ * @sent: KIND_SENT
+ * @held: KIND_HELD
+ * @merged: KIND_MERGED
+ * @pending: KIND_PENDING
+ * @expected: Sum of what struct ims_testdev_count has over all slots, also over
+ *	      those that were freed since the last RESET
+ * @received: Likewise
+ * @spurious: Likewise
+ * @lost: Likewise, see struct ims_testdev_counts
+ */
+struct ims_testdev_stats {
+	__u32	kind;
+	__u32	flags;
+	__u32	slots;
+	__u32	fired;
+	__u32	sent;
+	__u32	held;
+	__u32	merged;
+	__u32	pending;
+	__u64	expected;
+	__u64	received;
+	__u64	spurious;
+	__u64	lost;
+};
+
+/**
+ * struct ims_testdev_slot - What the device has for a slot
+ * @state: Register SLOT_STATE, IMS_TD_SLOT_*
+ * @fired: SLOT_FIRED
+ * @sent: SLOT_SENT
+ * @addr_lo: For IMS_TD_KIND_TABLE the slot as it is in the table, zero for all
+ *	     other kinds
+ * @addr_hi: Likewise
+ * @data: Likewise
+ * @ctrl: Likewise
+ * @reserved: Zero
+ */
+struct ims_testdev_slot {
+	__u32	state;
+	__u32	fired;
+	__u32	sent;
+	__u32	addr_lo;
+	__u32	addr_hi;
+	__u32	data;
+	__u32	ctrl;
+	__u32	reserved;
+};
+
+/**
+ * struct ims_testdev_slots - Slots to look at
+ * @kind: IMS_TD_KIND_*
+ * @first: First slot
+ * @count: How many
+ * @flags: Zero
+ * @slots: Pointer to an array of @count struct ims_testdev_slot to fill in
+ */
+struct ims_testdev_slots {
+	__u32	kind;
+	__u32	first;
+	__u32	count;
+	__u32	flags;
+	__u64	slots;
+};
+
+/**
+ * struct ims_testdev_breach - An entry of the breach log
+ * @code: IMS_TD_BREACH_*
+ * @kind: IMS_TD_KIND_*, or IMS_TD_BREACH_KIND_REGS
+ * @where: Slot, or register offset
+ * @value: What was written, or the width
+ */
+struct ims_testdev_breach {
+	__u32	code;
+	__u32	kind;
+	__u32	where;
+	__u32	value;
+};
+
+/**
+ * struct ims_testdev_breaches - The breach log
+ * @flags: IMS_TESTDEV_BREACHES_*
+ * @count: All breaches
+ * @logged: How many members of @log have a meaning
+ * @reserved: Zero
+ * @by_code: How many of each code
+ * @log: The first ones
+ */
+struct ims_testdev_breaches {
+	__u32	flags;
+	__u32	count;
+	__u32	logged;
+	__u32	reserved;
+	__u32	by_code[IMS_TESTDEV_MAX_CODES];
+	struct ims_testdev_breach log[IMS_TD_BREACH_ENTRIES];
+};
+
+/* Empty the log after reading it */
+#define IMS_TESTDEV_BREACHES_CLEAR	0x1
+
+/**
+ * struct ims_testdev_raw - Dangerous: an access to the device as it is
+ * @bar: IMS_TD_BAR_REGS or IMS_TD_BAR_TABLE
+ * @offset: Offset in the BAR, a multiple of @width
+ * @width: 1, 2, 4 or 8 bytes
+ * @flags: IMS_TESTDEV_RAW_*
+ * @value: What to write, or what was read
+ */
+struct ims_testdev_raw {
+	__u32	bar;
+	__u32	offset;
+	__u32	width;
+	__u32	flags;
+	__u64	value;
+};
+
+#define IMS_TESTDEV_RAW_WRITE		0x1
+
+#define IMS_TESTDEV_IOC			0xBE
+
+#define IMS_TESTDEV_INFO		_IOR(IMS_TESTDEV_IOC, 0x00, struct ims_testdev_info)
+#define IMS_TESTDEV_STORE_CREATE	_IOWR(IMS_TESTDEV_IOC, 0x01, struct ims_testdev_store)
+#define IMS_TESTDEV_STORE_REMOVE	_IOW(IMS_TESTDEV_IOC, 0x02, struct ims_testdev_store)
+#define IMS_TESTDEV_VECTORS_ENABLE	_IOW(IMS_TESTDEV_IOC, 0x03, struct ims_testdev_vectors)
+#define IMS_TESTDEV_VECTORS_DISABLE	_IOW(IMS_TESTDEV_IOC, 0x04, struct ims_testdev_vectors)
+#define IMS_TESTDEV_ALLOC		_IOW(IMS_TESTDEV_IOC, 0x05, struct ims_testdev_alloc)
+#define IMS_TESTDEV_FREE		_IOW(IMS_TESTDEV_IOC, 0x06, struct ims_testdev_range)
+#define IMS_TESTDEV_REQUEST		_IOW(IMS_TESTDEV_IOC, 0x07, struct ims_testdev_range)
+#define IMS_TESTDEV_RELEASE		_IOW(IMS_TESTDEV_IOC, 0x08, struct ims_testdev_range)
+#define IMS_TESTDEV_MASK		_IOW(IMS_TESTDEV_IOC, 0x09, struct ims_testdev_range)
+#define IMS_TESTDEV_UNMASK		_IOW(IMS_TESTDEV_IOC, 0x0a, struct ims_testdev_range)
+#define IMS_TESTDEV_FIRE		_IOW(IMS_TESTDEV_IOC, 0x0b, struct ims_testdev_fire)
+#define IMS_TESTDEV_COUNTS		_IOWR(IMS_TESTDEV_IOC, 0x0c, struct ims_testdev_counts)
+#define IMS_TESTDEV_STATS		_IOWR(IMS_TESTDEV_IOC, 0x0d, struct ims_testdev_stats)
+#define IMS_TESTDEV_SLOTS		_IOW(IMS_TESTDEV_IOC, 0x0e, struct ims_testdev_slots)
+#define IMS_TESTDEV_BREACHES		_IOWR(IMS_TESTDEV_IOC, 0x0f, struct ims_testdev_breaches)
+#define IMS_TESTDEV_RAW			_IOWR(IMS_TESTDEV_IOC, 0x10, struct ims_testdev_raw)
+
+/*
+ * No argument. The device forgets everything, and so do the driver's sums in
+ * struct ims_testdev_stats. EBUSY if a store or an interrupt is set up.
+ */
+#define IMS_TESTDEV_RESET		_IO(IMS_TESTDEV_IOC, 0x11)
+
+#endif /* _UAPI_MISC_IMS_TESTDEV_H */

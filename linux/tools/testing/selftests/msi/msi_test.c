@@ -1,0 +1,651 @@
+// SPDX-License-Identifier: GPL-2.0
+/* See msi_test.h for what these do. */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "../kselftest.h"
+#include "msi_test.h"
+
+static int call(int fd, unsigned long cmd, void *arg)
+{
+	return ioctl(fd, cmd, arg) < 0 ? -errno : 0;
+}
+
+const char *mt_node(void)
+{
+	const char *node = getenv("IMS_TESTDEV");
+
+	return node ? node : "/dev/ims_testdev0";
+}
+
+int mt_open(void)
+{
+	int fd = open(mt_node(), O_RDWR | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int mt_info(int fd, struct ims_testdev_info *info)
+{
+	return call(fd, IMS_TESTDEV_INFO, info);
+}
+
+int mt_reset(int fd)
+{
+	return call(fd, IMS_TESTDEV_RESET, NULL);
+}
+
+int mt_store_create_raw(int fd, struct ims_testdev_store *store)
+{
+	int ret = call(fd, IMS_TESTDEV_STORE_CREATE, store);
+
+	return ret ? ret : (int)store->id;
+}
+
+int mt_store_create(int fd, unsigned int kind, unsigned int first, unsigned int nr_slots)
+{
+	struct ims_testdev_store store = {
+		.kind		= kind,
+		.first		= first,
+		.nr_slots	= nr_slots,
+	};
+
+	return mt_store_create_raw(fd, &store);
+}
+
+int mt_store_remove(int fd, unsigned int id)
+{
+	struct ims_testdev_store store = { .id = id };
+
+	return call(fd, IMS_TESTDEV_STORE_REMOVE, &store);
+}
+
+int mt_vectors_enable(int fd, unsigned int kind, unsigned int count)
+{
+	struct ims_testdev_vectors vectors = { .kind = kind, .count = count };
+
+	return call(fd, IMS_TESTDEV_VECTORS_ENABLE, &vectors);
+}
+
+int mt_vectors_disable(int fd, unsigned int kind)
+{
+	struct ims_testdev_vectors vectors = { .kind = kind };
+
+	return call(fd, IMS_TESTDEV_VECTORS_DISABLE, &vectors);
+}
+
+int mt_alloc(int fd, unsigned int store, unsigned int index, unsigned int count,
+	     struct ims_testdev_map *maps)
+{
+	struct ims_testdev_alloc alloc = {
+		.store	= store,
+		.index	= index,
+		.count	= count,
+		.maps	= (uintptr_t)maps,
+	};
+
+	return call(fd, IMS_TESTDEV_ALLOC, &alloc);
+}
+
+int mt_alloc_cpu(int fd, unsigned int store, unsigned int count, unsigned int cpu, bool managed,
+		 struct ims_testdev_map *maps)
+{
+	struct ims_testdev_alloc alloc = {
+		.store	= store,
+		.index	= IMS_TESTDEV_ANY_INDEX,
+		.count	= count,
+		.flags	= IMS_TESTDEV_ALLOC_CPU,
+		.cpu	= cpu,
+		.maps	= (uintptr_t)maps,
+	};
+
+	if (managed)
+		alloc.flags |= IMS_TESTDEV_ALLOC_MANAGED;
+	return call(fd, IMS_TESTDEV_ALLOC, &alloc);
+}
+
+static int call_range(int fd, unsigned long cmd, unsigned int kind, unsigned int first,
+		      unsigned int count, unsigned int flags)
+{
+	struct ims_testdev_range range = {
+		.kind	= kind,
+		.first	= first,
+		.count	= count,
+		.flags	= flags,
+	};
+
+	return call(fd, cmd, &range);
+}
+
+int mt_free(int fd, unsigned int kind, unsigned int first, unsigned int count)
+{
+	return call_range(fd, IMS_TESTDEV_FREE, kind, first, count, 0);
+}
+
+int mt_request(int fd, unsigned int kind, unsigned int first, unsigned int count)
+{
+	return call_range(fd, IMS_TESTDEV_REQUEST, kind, first, count, 0);
+}
+
+int mt_request_unlazy(int fd, unsigned int kind, unsigned int first, unsigned int count)
+{
+	return call_range(fd, IMS_TESTDEV_REQUEST, kind, first, count, IMS_TESTDEV_REQUEST_UNLAZY);
+}
+
+int mt_release(int fd, unsigned int kind, unsigned int first, unsigned int count)
+{
+	return call_range(fd, IMS_TESTDEV_RELEASE, kind, first, count, 0);
+}
+
+int mt_mask(int fd, unsigned int kind, unsigned int first, unsigned int count)
+{
+	return call_range(fd, IMS_TESTDEV_MASK, kind, first, count, 0);
+}
+
+int mt_unmask(int fd, unsigned int kind, unsigned int first, unsigned int count)
+{
+	return call_range(fd, IMS_TESTDEV_UNMASK, kind, first, count, 0);
+}
+
+static int call_fire(int fd, unsigned int kind, unsigned int first, unsigned int count,
+		     unsigned int cmd, unsigned int flags)
+{
+	struct ims_testdev_fire fire = {
+		.kind	= kind,
+		.first	= first,
+		.count	= count,
+		.cmd	= cmd,
+		.flags	= flags,
+	};
+
+	return call(fd, IMS_TESTDEV_FIRE, &fire);
+}
+
+int mt_fire(int fd, unsigned int kind, unsigned int nr)
+{
+	return call_fire(fd, kind, nr, 0, IMS_TD_FIRE_ONE, 0);
+}
+
+int mt_fire_doorbell(int fd, unsigned int kind, unsigned int nr)
+{
+	return call_fire(fd, kind, nr, 0, IMS_TESTDEV_FIRE_DOORBELL, 0);
+}
+
+int mt_fire_range(int fd, unsigned int kind, unsigned int first, unsigned int count)
+{
+	return call_fire(fd, kind, first, count, IMS_TD_FIRE_RANGE, 0);
+}
+
+int mt_fire_all(int fd, unsigned int kind)
+{
+	return call_fire(fd, kind, 0, 0, IMS_TD_FIRE_ALL, 0);
+}
+
+int mt_fire_unexpected(int fd, unsigned int kind, unsigned int nr)
+{
+	return call_fire(fd, kind, nr, 0, IMS_TD_FIRE_ONE, IMS_TESTDEV_FIRE_UNEXPECTED);
+}
+
+int mt_counts(int fd, unsigned int kind, unsigned int first, unsigned int count,
+	      struct ims_testdev_counts *sum, struct ims_testdev_count *counts)
+{
+	struct ims_testdev_counts mine;
+	int ret;
+
+	memset(&mine, 0, sizeof(mine));
+	mine.kind = kind;
+	mine.first = first;
+	mine.count = count;
+	mine.slots = (uintptr_t)counts;
+
+	ret = call(fd, IMS_TESTDEV_COUNTS, &mine);
+	if (!ret && sum)
+		*sum = mine;
+	return ret;
+}
+
+int mt_stats(int fd, unsigned int kind, struct ims_testdev_stats *stats)
+{
+	memset(stats, 0, sizeof(*stats));
+	stats->kind = kind;
+	return call(fd, IMS_TESTDEV_STATS, stats);
+}
+
+int mt_slots(int fd, unsigned int kind, unsigned int first, unsigned int count,
+	     struct ims_testdev_slot *slots)
+{
+	struct ims_testdev_slots arg = {
+		.kind	= kind,
+		.first	= first,
+		.count	= count,
+		.slots	= (uintptr_t)slots,
+	};
+
+	return call(fd, IMS_TESTDEV_SLOTS, &arg);
+}
+
+int mt_breaches(int fd, struct ims_testdev_breaches *breaches, bool clear)
+{
+	memset(breaches, 0, sizeof(*breaches));
+	breaches->flags = clear ? IMS_TESTDEV_BREACHES_CLEAR : 0;
+	return call(fd, IMS_TESTDEV_BREACHES, breaches);
+}
+
+int mt_raw_write(int fd, unsigned int bar, unsigned int offset, unsigned int width, __u64 value)
+{
+	struct ims_testdev_raw raw = {
+		.bar	= bar,
+		.offset	= offset,
+		.width	= width,
+		.flags	= IMS_TESTDEV_RAW_WRITE,
+		.value	= value,
+	};
+
+	return call(fd, IMS_TESTDEV_RAW, &raw);
+}
+
+int mt_raw_read(int fd, unsigned int bar, unsigned int offset, unsigned int width, __u64 *value)
+{
+	struct ims_testdev_raw raw = {
+		.bar	= bar,
+		.offset	= offset,
+		.width	= width,
+	};
+	int ret = call(fd, IMS_TESTDEV_RAW, &raw);
+
+	*value = raw.value;
+	return ret;
+}
+
+bool mt_wait_more(time_t *end)
+{
+	const struct timespec step = { .tv_nsec = 1000 * 1000 };
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (!*end)
+		*end = now.tv_sec + MT_WAIT_SECONDS;
+	if (now.tv_sec > *end)
+		return false;
+
+	nanosleep(&step, NULL);
+	return true;
+}
+
+int mt_settle(int fd, unsigned int kind)
+{
+	struct ims_testdev_stats stats;
+	time_t end = 0;
+	int ret;
+
+	do {
+		ret = mt_stats(fd, kind, &stats);
+		if (ret || stats.received == stats.sent)
+			return ret;
+	} while (mt_wait_more(&end));
+
+	return -ETIMEDOUT;
+}
+
+int mt_wait_state(int fd, unsigned int kind, unsigned int nr, __u32 mask, __u32 state)
+{
+	struct ims_testdev_slot slot;
+	time_t end = 0;
+	int ret;
+
+	do {
+		ret = mt_slots(fd, kind, nr, 1, &slot);
+		if (ret || (slot.state & mask) == state)
+			return ret;
+	} while (mt_wait_more(&end));
+
+	return -ETIMEDOUT;
+}
+
+int mt_read_file(const char *path, char *buf, size_t size)
+{
+	size_t len = 0;
+	ssize_t got;
+	int fd;
+
+	buf[0] = 0;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+
+	do {
+		got = read(fd, buf + len, size - 1 - len);
+		if (got < 0) {
+			got = -errno;
+			break;
+		}
+		len += got;
+	} while (got && len < size - 1);
+
+	buf[len] = 0;
+	close(fd);
+	return got < 0 ? (int)got : 0;
+}
+
+int mt_write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int ret = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+int mt_count_files(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	int count = 0;
+
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir)))
+		count += entry->d_name[0] != '.';
+	closedir(dir);
+	return count;
+}
+
+static void cpu_path(unsigned int cpu, char *buf, size_t size)
+{
+	snprintf(buf, size, "/sys/devices/system/cpu/cpu%u/online", cpu);
+}
+
+int mt_cpu_is_online(unsigned int cpu)
+{
+	char path[64], text[16];
+	int ret;
+
+	cpu_path(cpu, path, sizeof(path));
+	ret = mt_read_file(path, text, sizeof(text));
+
+	/* A CPU that can't go offline has no such file. */
+	if (ret)
+		return cpu ? ret : 1;
+	return text[0] == '1';
+}
+
+unsigned int mt_nr_online(void)
+{
+	unsigned int cpu, online = 0;
+
+	for (cpu = 0; mt_cpu_is_online(cpu) >= 0; cpu++)
+		online += mt_cpu_is_online(cpu);
+	return online;
+}
+
+int mt_cpu_set_online(unsigned int cpu, bool online)
+{
+	char path[64];
+
+	cpu_path(cpu, path, sizeof(path));
+	return mt_write_file(path, online ? "1" : "0");
+}
+
+int mt_set_affinity(unsigned int virq, unsigned int cpu)
+{
+	char path[64], text[16];
+
+	snprintf(path, sizeof(path), "/proc/irq/%u/smp_affinity_list", virq);
+	snprintf(text, sizeof(text), "%u", cpu);
+	return mt_write_file(path, text);
+}
+
+int mt_effective_cpu(unsigned int virq)
+{
+	char path[64], text[64], *end;
+	long cpu;
+	int ret;
+
+	snprintf(path, sizeof(path), "/proc/irq/%u/effective_affinity_list", virq);
+	ret = mt_read_file(path, text, sizeof(text));
+	if (ret)
+		return ret;
+
+	cpu = strtol(text, &end, 10);
+	return end == text || *end != '\n' ? -ERANGE : (int)cpu;
+}
+
+/* Call fn() with each line of /proc/interrupts, until it returns non-zero */
+static int walk_proc_interrupts(int (*fn)(char *line, void *arg), void *arg)
+{
+	FILE *file = fopen("/proc/interrupts", "re");
+	char *line = NULL;
+	size_t size = 0;
+	int ret = 0;
+
+	if (!file)
+		return -errno;
+	while (!ret && getline(&line, &size, file) > 0) {
+		line[strcspn(line, "\n")] = 0;
+		ret = fn(line, arg);
+	}
+	free(line);
+	fclose(file);
+	return ret;
+}
+
+struct find_line {
+	unsigned int	virq;
+	char		*buf;
+	size_t		size;
+};
+
+static int find_line(char *line, void *arg)
+{
+	struct find_line *find = arg;
+	unsigned int virq;
+	char colon;
+
+	if (sscanf(line, "%u%c", &virq, &colon) != 2 || colon != ':' || virq != find->virq)
+		return 0;
+	snprintf(find->buf, find->size, "%s", line);
+	return 1;
+}
+
+int mt_proc_interrupts(unsigned int virq, char *buf, size_t size)
+{
+	struct find_line find = { .virq = virq, .buf = buf, .size = size };
+	int ret;
+
+	buf[0] = 0;
+	ret = walk_proc_interrupts(find_line, &find);
+	if (ret < 0)
+		return ret;
+	return ret ? 0 : -ENOENT;
+}
+
+struct count_lines {
+	const char	*text;
+	int		count;
+};
+
+static int count_line(char *line, void *arg)
+{
+	struct count_lines *count = arg;
+
+	count->count += !!strstr(line, count->text);
+	return 0;
+}
+
+int mt_proc_interrupts_count(const char *text)
+{
+	struct count_lines count = { .text = text };
+	int ret;
+
+	ret = walk_proc_interrupts(count_line, &count);
+	return ret ? ret : count.count;
+}
+
+bool mt_has_remapping(void)
+{
+	/* Remapping domains prefix the names of all irq chips above them. */
+	return mt_proc_interrupts_count(" IR-") > 0;
+}
+
+int mt_debugfs_irq(unsigned int virq, char *buf, size_t size)
+{
+	static const char dir[] = "/sys/kernel/debug";
+	char path[64];
+
+	snprintf(path, sizeof(path), "%s/irq", dir);
+	if (access(path, F_OK) && mount("debugfs", dir, "debugfs", 0, NULL))
+		return -errno;
+
+	snprintf(path, sizeof(path), "%s/irq/irqs/%u", dir, virq);
+	return mt_read_file(path, buf, size);
+}
+
+int mt_kmsg_open(void)
+{
+	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	if (lseek(fd, 0, SEEK_END) < 0) {
+		close(fd);
+		return -errno;
+	}
+	return fd;
+}
+
+static bool has_all(const char *text, const char *const *all)
+{
+	for (; *all; all++) {
+		if (!strstr(text, *all))
+			return false;
+	}
+	return true;
+}
+
+static bool has_any(const char *text, const char *const *any)
+{
+	for (; *any; any++) {
+		if (strstr(text, *any))
+			return true;
+	}
+	return false;
+}
+
+static int kmsg_read(int fd, bool (*has)(const char *text, const char *const *texts),
+		     const char *const *texts, char *line, size_t size)
+{
+	char record[8192], *text;
+	int count = 0;
+	ssize_t len;
+
+	line[0] = 0;
+	for (;;) {
+		len = read(fd, record, sizeof(record) - 1);
+		if (len < 0 && errno == EPIPE) {
+			/* Overwritten before it was read: can't judge. */
+			return -EPIPE;
+		}
+		if (len < 0)
+			return errno == EAGAIN ? count : -errno;
+
+		/* "level,sequence,time,flags;text\n KEY=value\n..." */
+		record[len] = 0;
+		text = strchr(record, ';');
+		if (!text)
+			continue;
+		text++;
+		text[strcspn(text, "\n")] = 0;
+		if (!has(text, texts))
+			continue;
+		snprintf(line, size, "%s", text);
+		count++;
+	}
+}
+
+int mt_kmsg_read(int fd, const char *const *all, char *line, size_t size)
+{
+	return kmsg_read(fd, has_all, all, line, size);
+}
+
+int mt_kmsg_read_any(int fd, const char *const *any, char *line, size_t size)
+{
+	return kmsg_read(fd, has_any, any, line, size);
+}
+
+/* What to do when creation is refused and when it is not */
+enum gate { RUN, SKIP_IT, FAIL };
+
+struct gate_pair {
+	enum gate	refused;
+	enum gate	created;
+};
+
+/* First where stores must be refused, then where they must work */
+static const struct gate_pair gates[][2] = {
+	[MT_WANT_STORES]	= { { SKIP_IT, FAIL }, { FAIL, RUN } },
+	[MT_WANT_REFUSAL]	= { { RUN, FAIL }, { FAIL, SKIP_IT } },
+};
+
+static enum gate check_gate(enum mt_want want, char *why, size_t size)
+{
+	const char *env = getenv("IMS_EXPECT");
+	enum gate gate;
+	bool works;
+	int fd, id;
+
+	if (env && strcmp(env, "yes") && strcmp(env, "no")) {
+		snprintf(why, size, "IMS_EXPECT is \"%s\", not \"yes\" or \"no\"", env);
+		return FAIL;
+	}
+	works = env ? !strcmp(env, "yes") : mt_has_remapping();
+
+	fd = mt_open();
+	if (fd < 0) {
+		snprintf(why, size, "%s: %s", mt_node(), strerror(-fd));
+		return !env && (fd == -ENOENT || fd == -EACCES) ? SKIP_IT : FAIL;
+	}
+
+	id = mt_store_create(fd, IMS_TD_KIND_TABLE, 0, 1);
+	close(fd);
+	if (id < 0 && id != -EOPNOTSUPP) {
+		snprintf(why, size, "creation of a store: %s", strerror(-id));
+		return FAIL;
+	}
+
+	gate = id < 0 ? gates[want][works].refused : gates[want][works].created;
+	snprintf(why, size, "IMS is %s, %s", id < 0 ? "refused" : "not refused",
+		 gate == FAIL ? "which is wrong here" : "as it has to be");
+	return gate;
+}
+
+void mt_gate(enum mt_want want)
+{
+	char why[256];
+
+	switch (check_gate(want, why, sizeof(why))) {
+	case RUN:
+		return;
+	case SKIP_IT:
+		ksft_print_header();
+		ksft_exit_skip("%s\n", why);
+		break;
+	case FAIL:
+		ksft_print_header();
+		ksft_set_plan(1);
+		ksft_test_result_fail("%s\n", why);
+		ksft_exit_fail();
+	}
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the tests of device MSI storage share: calls of the test driver, and
+ * what the rest of the kernel says about an interrupt.
+ *
+ * Calls return 0 or more, or -errno.
+ */
+#ifndef MSI_TEST_H
+#define MSI_TEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <time.h>
+
+#include <misc/ims_testdev.h>
+
+/* The longest that anything is waited for. A bound, not a limit to meet. */
+#define MT_WAIT_SECONDS		60
+
+/* Time that a test may take, in seconds, for the same reason */
+#define MT_TEST_SECONDS		180
+
+/* The device: environment variable IMS_TESTDEV, or the first one */
+const char *mt_node(void);
+int mt_open(void);
+
+int mt_info(int fd, struct ims_testdev_info *info);
+int mt_reset(int fd);
+
+int mt_store_create(int fd, unsigned int kind, unsigned int first, unsigned int nr_slots);
+int mt_store_create_raw(int fd, struct ims_testdev_store *store);
+int mt_store_remove(int fd, unsigned int id);
+
+int mt_vectors_enable(int fd, unsigned int kind, unsigned int count);
+int mt_vectors_disable(int fd, unsigned int kind);
+
+/* @maps has room for @count, or is NULL */
+int mt_alloc(int fd, unsigned int store, unsigned int index, unsigned int count,
+	     struct ims_testdev_map *maps);
+int mt_alloc_cpu(int fd, unsigned int store, unsigned int count, unsigned int cpu, bool managed,
+		 struct ims_testdev_map *maps);
+int mt_free(int fd, unsigned int kind, unsigned int first, unsigned int count);
+
+int mt_request(int fd, unsigned int kind, unsigned int first, unsigned int count);
+int mt_request_unlazy(int fd, unsigned int kind, unsigned int first, unsigned int count);
+int mt_release(int fd, unsigned int kind, unsigned int first, unsigned int count);
+int mt_mask(int fd, unsigned int kind, unsigned int first, unsigned int count);
+int mt_unmask(int fd, unsigned int kind, unsigned int first, unsigned int count);
+
+int mt_fire(int fd, unsigned int kind, unsigned int nr);
+int mt_fire_doorbell(int fd, unsigned int kind, unsigned int nr);
+int mt_fire_range(int fd, unsigned int kind, unsigned int first, unsigned int count);
+int mt_fire_all(int fd, unsigned int kind);
+int mt_fire_unexpected(int fd, unsigned int kind, unsigned int nr);
+
+/* @counts has room for @count, or is NULL; so has @sum for one */
+int mt_counts(int fd, unsigned int kind, unsigned int first, unsigned int count,
+	      struct ims_testdev_counts *sum, struct ims_testdev_count *counts);
+int mt_stats(int fd, unsigned int kind, struct ims_testdev_stats *stats);
+int mt_slots(int fd, unsigned int kind, unsigned int first, unsigned int count,
+	     struct ims_testdev_slot *slots);
+int mt_breaches(int fd, struct ims_testdev_breaches *breaches, bool clear);
+
+int mt_raw_write(int fd, unsigned int bar, unsigned int offset, unsigned int width, __u64 value);
+int mt_raw_read(int fd, unsigned int bar, unsigned int offset, unsigned int width, __u64 *value);
+
+/* One step of a wait. False when the bound is reached; @end is 0 at first. */
+bool mt_wait_more(time_t *end);
+
+/*
+ * Wait until no interrupt is on its way: the handlers have run as often as the
+ * device has sent messages of the kind. -ETIMEDOUT if that doesn't happen.
+ */
+int mt_settle(int fd, unsigned int kind);
+
+/* Wait until slot @nr of the device has the bits @state of those in @mask. */
+int mt_wait_state(int fd, unsigned int kind, unsigned int nr, __u32 mask, __u32 state);
+
+/* Files. The text read is cut to @size and always ends in a 0. */
+int mt_read_file(const char *path, char *buf, size_t size);
+int mt_write_file(const char *path, const char *text);
+int mt_count_files(const char *path);
+
+int mt_cpu_is_online(unsigned int cpu);
+unsigned int mt_nr_online(void);
+int mt_cpu_set_online(unsigned int cpu, bool online);
+
+int mt_set_affinity(unsigned int virq, unsigned int cpu);
+/* The CPU, -ERANGE if there is not exactly one */
+int mt_effective_cpu(unsigned int virq);
+
+/* The line of /proc/interrupts, -ENOENT if there is none */
+int mt_proc_interrupts(unsigned int virq, char *buf, size_t size);
+/* Number of lines of /proc/interrupts that hold @text */
+int mt_proc_interrupts_count(const char *text);
+/* /sys/kernel/debug/irq/irqs/<virq>; mounts debugfs if need be */
+int mt_debugfs_irq(unsigned int virq, char *buf, size_t size);
+
+/* True if interrupts of this machine go through a remapping unit */
+bool mt_has_remapping(void);
+
+/*
+ * The kernel log from here on. mt_kmsg_read() returns how many of the new
+ * lines hold each of the texts in @all (NULL at the end), and copies the last
+ * one of these to @line.
+ */
+int mt_kmsg_open(void);
+int mt_kmsg_read(int fd, const char *const *all, char *line, size_t size);
+/* The same, for any of the texts in @any */
+int mt_kmsg_read_any(int fd, const char *const *any, char *line, size_t size);
+
+/*
+ * Decide whether a test program can run here. It needs a device whose stores
+ * are refused, or one whose stores are not. Where neither a refusal nor the
+ * absence of one proves anything the program skips; this doesn't return then.
+ * It doesn't either if the result is wrong for this machine, which is a
+ * failure. Environment variable IMS_EXPECT, "yes" or "no", says which one is
+ * right; without it, that the machine has interrupt remapping does.
+ */
+enum mt_want { MT_WANT_STORES, MT_WANT_REFUSAL };
+void mt_gate(enum mt_want want);
+
+#endif /* MSI_TEST_H */
