@@ -16,13 +16,15 @@ import os
 import re
 from pathlib import Path
 
-from .util import (ROOT, Fail, clean_env, digest, digest_code, entry, fresh_log, git,
-                   git_env, memo_sha256, run, say, step)
+from .util import (ROOT, Fail, digest, entry, fresh_log, git,
+                   git_env, have_entry, memo_sha256, run, say, step)
 
 PACKAGE = 'linux-source-6.1'
 TARBALL = Path(f'/usr/src/{PACKAGE}.tar.xz')
 RECORD = ROOT / 'patches/6.1/base'
 IGNORE_ALL = re.compile(r'(?:^#.*\n)*^/\*\n(?:^!.*\n)*', re.M)
+# Part of the key: count it up when a change here changes what is made.
+FORMAT = 'base 1'
 DATE = '1670792400 +0000'
 
 
@@ -104,6 +106,7 @@ def check_package_file(path):
 
 def build(src, out):
     log = fresh_log('base')
+    say(f'base: {src}')
     tree = src
     if src.is_file():
         check_package_file(src)
@@ -153,13 +156,23 @@ def build(src, out):
         run(['rm', '-rf', tree])
 
 
+def source_key(src):
+    if src.is_file():
+        return digest(memo_sha256(src), FORMAT)
+    return digest(listing(src), FORMAT)
+
+
 def get():
     src = source()
-    if src.is_file():
-        key = digest(memo_sha256(src), digest_code('base'))
-    else:
-        key = digest(listing(src), digest_code('base'))
-    return Base(entry('base', key, lambda out: (say(f'base: {src}'), build(src, out))))
+    return Base(entry('base', source_key(src), lambda out: build(src, out)))
+
+
+def have():
+    """Whether get() has nothing to do."""
+    try:
+        return have_entry('base', source_key(source())) is not None
+    except Fail:
+        return False
 
 
 # --- the record ------------------------------------------------------------

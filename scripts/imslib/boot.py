@@ -1,1 +1,212 @@
-boot=None
+# SPDX-License-Identifier: GPL-2.0
+"""Boot a kernel in QEMU on one of the machines, and judge what comes out."""
+import os
+import re
+import selectors
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+from . import initramfs, kernel, qemu, series, verdict
+from .util import BUILD, ROOT, Child, Fail, clean_env, say
+
+MACHINES = ROOT / 'configs/machines.toml'
+CPUS = 8
+MEMORY = '1G'
+
+# Bounds against a hang. Emulation is slow and other things run on the machine:
+# they are far beyond what a run takes, and no measure of speed.
+SILENCE = 300
+TOTAL = 1800
+
+# Kernel options of every run. A panic ends QEMU (-no-reboot), as a warning does
+# on the debug kernel.
+COMMON = ('console=ttyS0,115200', 'panic=-1', 'oops=panic', 'intel_iommu=on',
+          'ignore_loglevel')
+DEBUG = ('panic_on_warn=1', 'kmemleak=on', 'ims.kmemleak=1')
+
+DEMO_LINES = (
+    'ims: store table: 1024 allocated, 1024 fired, 1024 received, 0 lost, 0 spurious, 0 breaches',
+    'msi-x on the same device: 64 allocated, 64 fired, 64 received, 0 lost, 0 spurious, 0 breaches',
+)
+
+
+def machines():
+    return tomllib.loads(MACHINES.read_text(encoding='utf-8'))
+
+
+def machine_row(name):
+    rows = machines()
+    if name not in rows:
+        raise Fail(f'MACHINE={name} is unknown: use one of {", ".join(rows)}')
+    return rows[name]
+
+
+def command(row, binary, image, initrd, append, ports):
+    """QEMU's command line. ports are the file descriptors of the serial lines."""
+    cmd = [binary, '-nodefaults', '-no-user-config', '-accel', 'tcg,thread=multi',
+           '-smp', CPUS, '-m', MEMORY, '-display', 'none', '-no-reboot',
+           *row['qemu'], '-device', 'ims-testdev']
+    for number, port in enumerate(ports):
+        cmd += ['-chardev', f'socket,id=serial{number},fd={port}', '-serial',
+                f'chardev:serial{number}']
+    return [*cmd, '-kernel', image, '-initrd', initrd, '-append', append]
+
+
+class Recorder:
+    """Whole lines of several streams, marked, into one log."""
+
+    def __init__(self, log, show):
+        self.log, self.show = log, show
+        self.rest = {}
+
+    def feed(self, source, data):
+        lines = (self.rest.get(source, b'') + data).split(b'\n')
+        self.rest[source] = lines.pop()
+        for line in lines:
+            self.line(source, line.decode(errors='replace').rstrip('\r'))
+
+    def line(self, source, text):
+        self.log.write(f'{source:6}| {text}\n')
+        if self.show:
+            self.show(source, text)
+
+    def flush(self):
+        for source, rest in self.rest.items():
+            if rest:
+                self.line(source, rest.decode(errors='replace') + ' [cut]')
+
+
+def execute(cmd_for, log, show=None, silence=SILENCE, total=TOTAL):
+    """Run QEMU, record its serial lines and its messages until it ends or hangs.
+    cmd_for(file descriptors) gives its command line."""
+    names = ('kernel', 'tests ')
+    pairs = [socket.socketpair() for _ in names]
+    theirs = [pair[1] for pair in pairs]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, 'w', encoding='utf-8') as file, selectors.DefaultSelector() as wait:
+        recorder = Recorder(file, show)
+        cmd = cmd_for([s.fileno() for s in theirs])
+        recorder.line('runner', 'run: ' + ' '.join(str(c) for c in cmd))
+        with Child(cmd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=clean_env(),
+                   pass_fds=[s.fileno() for s in theirs]) as proc:
+            for sock in theirs:
+                sock.close()
+            for name, (ours, _) in zip(names, pairs):
+                wait.register(ours, selectors.EVENT_READ, name)
+            wait.register(proc.stdout, selectors.EVENT_READ, 'qemu')
+            why = follow(wait, recorder, silence, total)
+            if why:
+                recorder.flush()
+                recorder.line('runner', f'hang: {why}')
+            else:
+                status = proc.wait()
+                recorder.flush()
+                recorder.line('runner', f'exit status {status}')
+        for ours, _ in pairs:
+            ours.close()
+    return log.read_text(encoding='utf-8')
+
+
+def follow(wait, recorder, silence, total):
+    """Record until all streams end: ''; or the reason to call it a hang."""
+    start = last = time.monotonic()
+    while wait.get_map():
+        for key, _ in wait.select(1):
+            data = os.read(key.fileobj.fileno(), 65536)
+            if not data:
+                wait.unregister(key.fileobj)
+                continue
+            last = time.monotonic()
+            recorder.feed(key.data, data)
+        now = time.monotonic()
+        if now - last > silence:
+            return f'no output for {silence} s'
+        if now - start > total:
+            return f'not over after {total} s'
+    return ''
+
+
+class Shower:
+    """A run on the terminal: a line now and then, or the programs' own output."""
+
+    def __init__(self, label, echo):
+        self.label, self.echo = label, echo
+        self.shown = time.monotonic()
+        self.inside = False
+
+    def __call__(self, source, text):
+        if source == 'tests ':
+            match = re.match(r'ims-init: (run|end) \d+ (\S+)', text)
+            if match:
+                self.inside = match[1] == 'run' and match[2] not in ('guest', 'aftermath')
+            elif self.inside and self.echo:
+                say(text)
+        if not self.echo or not self.inside:
+            now = time.monotonic()
+            if now - self.shown >= 10:
+                self.shown = now
+                say(f'  {self.label}: {text.strip()[:70]}')
+
+
+def boot_image(row, image, initrd, programs, log, extra=(), label='guest', echo=False,
+               required=(), silence=SILENCE, total=TOTAL):
+    """Boot a bzImage, run programs (see scripts/guest/init), judge the log."""
+    append = ' '.join((*COMMON, *extra, f'ims.run={programs}', f'ims.expect={row["expect"]}',
+                       f'ims.cpus={CPUS}'))
+    binary = qemu.get() / 'qemu-system-x86_64'
+    text = execute(lambda ports: command(row, binary, image, initrd, append, ports), log,
+                   show=Shower(label, echo), silence=silence, total=total)
+    return verdict.judge(text, required)
+
+
+def run(machine, config, programs, log, echo=False, built=None):
+    """Boot config ('lean', 'debug') of the tree on machine, with programs ('selftests',
+    'nothing', or names with commas). built is a snapshot, of the tree as it is if
+    it is left out. Returns a Verdict: true for a pass, str() says why not."""
+    row = machine_row(machine)
+    base, tree, objects, _ = built or series.snapshot()
+    image = kernel.get(config, base, tree, objects) / 'bzImage'
+    initrd = initramfs.get(base, tree, objects) / 'initramfs.cpio.gz'
+    required = row['required'] if programs == 'selftests' else [
+        name for name in programs.split(',') if name not in ('nothing', 'ims_demo')]
+    return boot_image(row, image, initrd, programs, Path(log),
+                      extra=DEBUG if config == 'debug' else (), echo=echo,
+                      label=f'{config} on {machine}', required=required)
+
+
+def boot():
+    """make boot"""
+    machine = os.environ.get('MACHINE') or 'intel-ir'
+    row = machine_row(machine)
+    log = BUILD / f'boot/{machine}.log'
+    stage = 'tree'
+    try:
+        if not series.have_tree() or not series.unexported():
+            series.tree()
+        built = series.snapshot()
+        say(f'boot: {built[3]}')
+        stage = 'kernel'
+        kernel.get('lean', *built[:3])
+        stage = 'qemu'
+        qemu.get()
+        stage = 'initramfs'
+        initramfs.get(*built[:3])
+        stage = f'guest on {machine}'
+        say(f'boot: {row["about"]}; {row["demo"]}')
+        result = run(machine, 'lean', row['demo'], log, echo=True, built=built)
+    except Fail as err:
+        raise Fail(f"step '{stage}' failed: {err}") from None
+    if result and row['demo'] == 'ims_demo':
+        output = [l for p in result.programs if p.plain for l in p.output]
+        if tuple(l for l in output if l.strip())[-2:] != DEMO_LINES:
+            result = verdict.Verdict(verdict.FAIL, 'the demonstration does not end with the '
+                                     'numbers that it must have')
+    if result:
+        say('boot: PASS')
+        return 0
+    print(f"boot: FAIL: step '{stage}': {result}; see {log}", file=sys.stderr)
+    return 1

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """The table of what scripts/ims can do."""
+from . import base as base_kernel
 from . import boot, check, initramfs, kernel, qemu, series
 from .util import say
 
@@ -16,6 +17,8 @@ def build_qemu():
 
 def paths():
     """NAME=path of what is built; what is not there is left out."""
+    if not base_kernel.have():
+        return
     base, tree, objects, _ = series.snapshot()
     found = {}
     for name, config in (('KERNEL', 'lean'), ('KERNEL_DEBUG', 'debug')):

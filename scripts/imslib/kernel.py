@@ -11,13 +11,15 @@ import os
 import re
 import shutil
 
-from .util import (ROOT, Fail, cache, clean_env, digest, digest_code, entry, fresh_log,
+from .util import (ROOT, Fail, cache, clean_env, digest, entry, fresh_log,
                    git, git_env, have_entry, jobs, locked, run, say, step)
 
 CONFIGS = {
     'lean': ('lean.config',),
     'debug': ('lean.config', 'debug.config'),
 }
+# Part of the key: count it up when a change here changes what is made.
+FORMAT = 'kernel 1'
 KEPT = {'arch/x86/boot/bzImage': 'bzImage', 'vmlinux': 'vmlinux',
         'System.map': 'System.map', '.config': 'config'}
 
@@ -65,7 +67,7 @@ def compiler():
 
 def kernel_key(config, base, tree, objects):
     lines = wanted(config, base, tree, objects)
-    return digest(tree, '\n'.join(lines.values()), compiler(), digest_code('kernel'))
+    return digest(tree, '\n'.join(lines.values()), compiler(), FORMAT)
 
 
 def name_of(config, key):
