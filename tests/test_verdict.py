@@ -96,7 +96,7 @@ class Recorded(unittest.TestCase):
         for number, line in enumerate(lines):
             if not line.startswith(('tests ', 'runner')) or 'TAP version' in line:
                 continue
-            if line.startswith('runner| run: ') or line.startswith('tests | #'):
+            if line.startswith(('runner| run: ', 'runner| SPDX', 'tests | #')):
                 continue
             rest = ''.join(lines[:number] + lines[number + 1:])
             self.assertFalse(verdict.judge(rest), f'a pass without {line!r}')

@@ -24,7 +24,7 @@ from pathlib import Path
 from . import base as basemod
 from . import boot, initramfs, kernel, qemu, series
 from .util import (BUILD, ROOT, Fail, cache, clean_env, digest, digest_code, entry, git,
-                   git_env, jobs, locked, run, say, step)
+                   git_env, locked, run, say, step)
 
 CHECK = BUILD / 'check'
 TESTS = []
@@ -294,7 +294,7 @@ def round_trip(log):
         work.refuses(r'lib/ims_check_new\.c.*belongs to one step', 'export')
         work.git('reset', '-q', '--hard', 'HEAD^')
         (work.path / 'linux/lib/stray.c').write_text('/* of no step */\n', encoding='utf-8')
-        work.refuses(r'linux/lib/stray\.c is in no step', 'export')
+        work.refuses(r'linux/lib/stray\.c is named by no patch', 'export')
         expect((work.path / 'linux/lib/stray.c').exists(), 'export removes a file that no step '
                                                            'has named')
         work.refuses(r'linux/lib/stray\.c is named by no patch', 'tree', FORCE='1')
@@ -523,38 +523,50 @@ def every_step(log):
         tree = git('rev-parse', f'{commit}^{{tree}}', repo=base.repo).strip()
         subject = git('log', '-1', '--format=%s', commit, repo=base.repo).strip()
         key = digest(kernel.kernel_key('lean', base, tree, base.repo / 'objects'),
-                     initramfs.INIT, qemu.get().name, digest_code('check', 'boot'))
+                     initramfs.INIT, boot.MACHINES, qemu.get().name,
+                     digest_code('boot', 'verdict'))
         entry('step', key, lambda out, t=tree, n=number, s=subject:
-              build_step(base, t, f'step {n}/{len(steps)}', s, out / 'log', log))
+              build_step(base, t, f'step {n}/{len(steps)}', s, out, log))
 
 
-def build_step(base, tree, label, subject, log, all_logs):
+def build_step(base, tree, label, subject, out, log):
     say(f'  {label}: {subject}')
-    objects = base.repo / 'objects'
-    log.touch()
-    built = kernel.get('lean', base, tree, objects, label=f'  {label}', log=log)
-    note(all_logs, f'=== {label}: {subject}\n' + log.read_text(encoding='utf-8',
-                                                             errors='replace'))
-    image = initramfs.get(base, tree, objects)
-    verdict = boot.run('intel-ir', built, image, 'nothing', log.with_name('boot.log'))
-    expect(verdict.passed, f'{label} ({subject}): {verdict}')
+    built = (base, tree, base.repo / 'objects', label)
+    kernel.get('lean', *built[:3], label=f'  {label}', log=log)
+    verdict = boot.run('intel-ir', 'lean', 'nothing', out / 'boot.log', built=built)
+    note(log, f'=== {label}: {subject}\n' + (out / 'boot.log').read_text(encoding='utf-8'))
+    expect(verdict, f'{label} ({subject}): {verdict}; see {log}')
 
 
 # --- boots -----------------------------------------------------------------
 
+@test('boots: each way to fail gets its verdict')
+def live_verdicts(log):
+    sys.path.insert(0, str(ROOT / 'tests'))
+    cases = __import__('cases')
+    base, tree, objects, _ = series.snapshot()
+    image = kernel.get('lean', base, tree, objects) / 'bzImage'
+    where = CHECK / 'cases'
+    shutil.rmtree(where, ignore_errors=True)
+    where.mkdir(parents=True)
+    ramfs = cases.initrd(where)
+    for name in cases.CASES:
+        wrong = cases.complaint(name, cases.record(name, image, ramfs, where / f'{name}.log'))
+        note(log, f'{name}: {wrong or "as it should be"}')
+        expect(not wrong, f'{name}: {wrong}; see {where}/{name}.log')
+
+
 def selftests(config, machine):
     def func(log):
-        base, tree, objects, _ = series.snapshot()
-        built = kernel.get(config, base, tree, objects)
-        image = initramfs.get(base, tree, objects)
-        verdict = boot.run(machine, built, image, 'selftests', log, debug=config == 'debug')
-        expect(verdict.passed, str(verdict))
+        verdict = boot.run(machine, config, 'selftests', log)
+        expect(verdict, f'{verdict}; see {log}')
+        say(f'        {verdict.summary()}')
     return func
 
 
 for _config in ('lean', 'debug'):
-    for _machine in ('intel-ir', 'no-iommu'):
-        test(f'boot: selftests on {_machine}, {_config} kernel')(selftests(_config, _machine))
+    for _machine in boot.machines():
+        test(f'boots: selftests on {_machine}, {_config} kernel')(selftests(_config, _machine))
 
 
 def demo(machine, lines):
@@ -570,7 +582,7 @@ def demo(machine, lines):
 
 
 RESULT = '{0} allocated, {0} fired, {0} received, 0 lost, 0 spurious, 0 breaches'
-test('boot: make boot on intel-ir')(demo('intel-ir', [
+test('boots: make boot on intel-ir')(demo('intel-ir', [
     f'ims: store table: {RESULT.format(1024)}',
     f'msi-x on the same device: {RESULT.format(64)}', 'boot: PASS']))
-test('boot: make boot on no-iommu')(demo('no-iommu', ['boot: PASS']))
+test('boots: make boot on no-iommu')(demo('no-iommu', ['boot: PASS']))

@@ -104,7 +104,7 @@
 #define IMS_TD_BREACH_WIDTH		3	/* access of the wrong width or alignment */
 #define IMS_TD_BREACH_RANGE		4	/* kind or slot out of range */
 #define IMS_TD_BREACH_BUS		5	/* the bus refused a message */
-#define IMS_TD_BREACH_REG		6	/* no such register, or a write to a read only one */
+#define IMS_TD_BREACH_REG		6	/* no such register or command, or read only */
 #define IMS_TD_NR_BREACHES		7
 
 /* BREACH_KIND of a breach that concerns the control registers, not a slot */
