@@ -256,8 +256,13 @@ static irqreturn_t ims_td_handler(int irq, void *data)
 {
 	struct ims_td_slot *slot = data;
 
-	if (atomic_inc_return(&slot->received) > atomic_read(&slot->expected))
+	/*
+	 * The core runs it once at a time. Who sees that an interrupt was
+	 * received must see what it was: pairs with ims_td_sum_up().
+	 */
+	if (atomic_read(&slot->received) >= atomic_read(&slot->expected))
 		atomic_inc(&slot->spurious);
+	atomic_inc_return_release(&slot->received);
 
 	return IRQ_HANDLED;
 }
@@ -269,12 +274,12 @@ static void ims_td_sum_up(struct ims_td_sum *sum, const struct ims_td_slot *slot
 	int missing;
 
 	count->expected = atomic_read(&slot->expected);
-	count->received = atomic_read(&slot->received);
+	count->received = atomic_read_acquire(&slot->received);
 	count->spurious = atomic_read(&slot->spurious);
 
 	/*
 	 * Of what was received, the spurious ones were not waited for. The
-	 * handler may have run between the reads, so don't trust the order.
+	 * handler may have run between the reads, and be ahead in either.
 	 */
 	missing = (int)(count->expected - (count->received - count->spurious));
 

@@ -45,6 +45,12 @@ static int find_spare_cpu(void)
 	return -1;
 }
 
+/* Write to a slot behind the kernel's back */
+static int poke(struct ims_data *self, unsigned int nr, unsigned int field, __u32 value)
+{
+	return mt_raw_write(self->fd, IMS_TD_BAR_TABLE, nr * IMS_TD_SLOT_SIZE + field, 4, value);
+}
+
 /*
  * Stores
  */
@@ -448,6 +454,40 @@ TEST_F_TIMEOUT(ims, slot_states, MT_TEST_SECONDS)
 	ASSERT_EQ(0, mt_alloc(self->fd, id, 0, 1, NULL));
 	ASSERT_EQ(0, mt_request(self->fd, TABLE, 0, 1));
 	fire_and_expect(_metadata, self, TABLE, 0, 1, 0);
+}
+
+/* Whatever was in a slot before, an interrupt gets it masked and with its own message. */
+TEST_F_TIMEOUT(ims, slot_with_leftovers, MT_TEST_SECONDS)
+{
+	const __u32 other = IMS_TD_SLOT_CTRL_PASID_EN | (0x12345000 & IMS_TD_SLOT_CTRL_PASID);
+	const unsigned int id = create_store(_metadata, self, 2);
+	struct ims_testdev_slot slot[2];
+
+	ASSERT_EQ(0, poke(self, 0, IMS_TD_SLOT_ADDR_LO, 0xfee00000));
+	ASSERT_EQ(0, poke(self, 0, IMS_TD_SLOT_ADDR_HI, 0x55));
+	ASSERT_EQ(0, poke(self, 0, IMS_TD_SLOT_DATA, 0xaa));
+	ASSERT_EQ(0, poke(self, 0, IMS_TD_SLOT_CTRL, other));
+
+	ASSERT_EQ(0, mt_alloc(self->fd, id, 0, 2, NULL));
+	ASSERT_EQ(0, mt_slots(self->fd, TABLE, 0, 1, slot));
+	EXPECT_EQ(other | IMS_TD_SLOT_CTRL_MASK, slot[0].ctrl);
+
+	ASSERT_EQ(0, mt_request_unlazy(self->fd, TABLE, 0, 2));
+	ASSERT_EQ(0, mt_slots(self->fd, TABLE, 0, 2, slot));
+	EXPECT_EQ(other, slot[0].ctrl);
+	EXPECT_EQ(slot[1].addr_hi, slot[0].addr_hi);
+	EXPECT_EQ(slot[1].data, slot[0].data);
+	fire_and_expect(_metadata, self, TABLE, 0, 2, 0);
+
+	/* The bits that are not the store's stay as they are. */
+	ASSERT_EQ(0, mt_mask(self->fd, TABLE, 0, 1));
+	ASSERT_EQ(0, mt_slots(self->fd, TABLE, 0, 1, slot));
+	EXPECT_EQ(other | IMS_TD_SLOT_CTRL_MASK, slot[0].ctrl);
+	ASSERT_EQ(0, mt_unmask(self->fd, TABLE, 0, 1));
+	ASSERT_EQ(0, mt_release(self->fd, TABLE, 0, 2));
+	ASSERT_EQ(0, mt_free(self->fd, TABLE, 0, 2));
+	ASSERT_EQ(0, mt_slots(self->fd, TABLE, 0, 1, slot));
+	EXPECT_EQ(other | IMS_TD_SLOT_CTRL_MASK, slot[0].ctrl);
 }
 
 /*
@@ -1160,11 +1200,12 @@ TEST_F_TIMEOUT(ims, killed, MT_TEST_SECONDS)
 	EXPECT_EQ(0, mt_proc_interrupts_count("ims_testdev0-"));
 }
 
+static const char bind[] = "/sys/bus/pci/drivers/ims_testdev/bind";
+static const char unbind[] = "/sys/bus/pci/drivers/ims_testdev/unbind";
+
 /* The driver is unbound while a test has everything set up. */
 TEST_F_TIMEOUT(ims, unbind_while_open, MT_TEST_SECONDS)
 {
-	static const char bind[] = "/sys/bus/pci/drivers/ims_testdev/bind";
-	static const char unbind[] = "/sys/bus/pci/drivers/ims_testdev/unbind";
 	struct ims_testdev_info info;
 	int old;
 
@@ -1195,6 +1236,56 @@ TEST_F_TIMEOUT(ims, unbind_while_open, MT_TEST_SECONDS)
 	fire_and_expect(_metadata, self, TABLE, 0, 32, 0);
 }
 
+/* A process does all there is to do until the device is gone. */
+static void work_until_dead(struct ims_data *self, unsigned int id, int ready)
+{
+	int ret;
+
+	do {
+		ret = mt_alloc(self->fd, id, 0, 8, NULL);
+		ret = ret ? ret : mt_request(self->fd, TABLE, 0, 8);
+		ret = ret ? ret : mt_fire_range(self->fd, TABLE, 0, 8);
+		ret = ret ? ret : mt_settle(self->fd, TABLE);
+		ret = ret ? ret : mt_release(self->fd, TABLE, 0, 8);
+		ret = ret ? ret : mt_free(self->fd, TABLE, 0, 8);
+		if (write(ready, "", 1) != 1)
+			_exit(1);
+	} while (!ret);
+
+	_exit(ret == -ENODEV ? 0 : 2);
+}
+
+/* The driver is unbound in the middle of that. */
+TEST_F_TIMEOUT(ims, unbind_while_busy, MT_TEST_SECONDS)
+{
+	int ready[2], status;
+	unsigned int i, id;
+	pid_t child;
+	char byte;
+
+	for (i = 0; i < 3; i++) {
+		id = create_store(_metadata, self, 8);
+		ASSERT_EQ(0, pipe(ready));
+		child = fork();
+		ASSERT_LE(0, child);
+		if (!child)
+			work_until_dead(self, id, ready[1]);
+		close(ready[1]);
+		EXPECT_EQ(1, read(ready[0], &byte, 1));
+
+		EXPECT_EQ(0, mt_write_file(unbind, self->info.name));
+		EXPECT_EQ(child, waitpid(child, &status, 0));
+		EXPECT_EQ(0, status);
+		close(ready[0]);
+		close(self->fd);
+		EXPECT_EQ(0, mt_write_file(bind, self->info.name));
+		self->fd = mt_open();
+		ASSERT_LE(0, self->fd);
+		expect_table_clean(_metadata, self);
+		reset_device(_metadata, self);
+	}
+}
+
 /*
  * The judge. What the tests above rely on must be able to tell them that they
  * have failed, so here rules are broken for it to see.
@@ -1218,12 +1309,6 @@ static void expect_breach(struct __test_metadata *_metadata, struct ims_data *se
 	EXPECT_EQ(0, breaches.count);
 	EXPECT_EQ(0, breaches.logged);
 	EXPECT_EQ(0, breaches.by_code[code]);
-}
-
-/* Write to a slot behind the kernel's back */
-static int poke(struct ims_data *self, unsigned int nr, unsigned int field, __u32 value)
-{
-	return mt_raw_write(self->fd, IMS_TD_BAR_TABLE, nr * IMS_TD_SLOT_SIZE + field, 4, value);
 }
 
 TEST_F_TIMEOUT(ims, judge_message_changed, MT_TEST_SECONDS)
