@@ -84,6 +84,14 @@ class Recorded(unittest.TestCase):
                 text = (cases.LOGS / f'{name}.log').read_text(encoding='utf-8')
                 self.assertEqual(cases.complaint(name, verdict.judge(text, row[1])), '')
 
+    def test_debug_kernel(self):
+        # What lockdep, KASAN and the like say of themselves is no complaint.
+        text = (cases.LOGS / 'selftests-debug.log').read_text(encoding='utf-8')
+        result = verdict.judge(text, ('guest', 'ims_table', 'aftermath'))
+        self.assertTrue(result, str(result))
+        self.assertIn('Lock dependency validator', text)
+        self.assertIn(('aftermath', 'ok', 'no memory leaks'), result.tests())
+
     def test_good_log_cut_anywhere(self):
         text = (cases.LOGS / 'pass.log').read_text(encoding='utf-8')
         self.assertTrue(verdict.judge(text))
@@ -179,6 +187,18 @@ class Made(unittest.TestCase):
         text = GOOD.replace('ok 2 table.free', 'ok 2 # SKIP no device')
         self.assert_kind(verdict.FAIL, text, 'requires it')
         self.assertTrue(judge(text, ()))
+
+    def test_empty_plan(self):
+        text = re.sub(r'1\.\.2\n.*\n.*\n', '1..0\n', GOOD)
+        self.assert_kind(verdict.NO_TESTS, text, 'ran no test', required=())
+
+    def test_allowed_skip(self):
+        text = GOOD.replace('ok 2 table.free', 'ok 2 # SKIP takes too long')
+        self.assertTrue(verdict.judge(text, ('ims_table',), ('takes too long',)))
+        self.assertFalse(verdict.judge(text, ('ims_table',), ('no device',)))
+        # Not all of them, whatever the reason.
+        text = text.replace('ok 1 table.alloc', 'ok 1 # SKIP takes too long')
+        self.assertFalse(verdict.judge(text, ('ims_table',), ('takes too long',)))
 
     def test_all_skipped(self):
         text = re.sub(r'1\.\.2\n.*\n.*\n', '1..0 # SKIP no device\n', GOOD)

@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 
 from . import initramfs, kernel, qemu, series, verdict
-from .util import BUILD, ROOT, Child, Fail, clean_env, say
+from .util import BUILD, ROOT, Child, Fail, clean_env, digest, locked, say
 
 MACHINES = ROOT / 'configs/machines.toml'
 CPUS = 8
@@ -158,9 +158,10 @@ def boot_image(row, image, initrd, programs, log, extra=(), label='guest', echo=
     append = ' '.join((*COMMON, *extra, f'ims.run={programs}', f'ims.expect={row["expect"]}',
                        f'ims.cpus={CPUS}'))
     binary = qemu.get() / 'qemu-system-x86_64'
-    text = execute(lambda ports: command(row, binary, image, initrd, append, ports), log,
-                   show=Shower(label, echo), silence=silence, total=total)
-    return verdict.judge(text, required)
+    with locked(f'log-{digest(str(log.resolve()))}'):
+        text = execute(lambda ports: command(row, binary, image, initrd, append, ports), log,
+                       show=Shower(label, echo), silence=silence, total=total)
+    return verdict.judge(text, ('guest', *required, 'aftermath'), row.get('may_skip', ()))
 
 
 def run(machine, config, programs, log, echo=False, built=None):

@@ -82,16 +82,16 @@ def get(config, base, tree, objects, label='', log=None):
     """The directory of the kernel for this git tree."""
     key = kernel_key(config, base, tree, objects)
     label = label or f'kernel ({config})'
-    log = log or fresh_log(f'kernel-{config}')
 
     def build(out):
         say(f'{label}: building')
         with locked('kernel-src'):
-            build_in_place(config, base, tree, objects, label, log, key)
+            where = log or fresh_log(f'kernel-{config}')
+            build_in_place(config, base, tree, objects, label, where, key)
             for path, name in KEPT.items():
                 shutil.copy2(objdir(config) / path, out / name)
                 if not (out / name).stat().st_size:
-                    raise Fail(f'{label}: {path} is empty; see {log}')
+                    raise Fail(f'{label}: {path} is empty; see {where}')
     return entry('kernel', name_of(config, key), build)
 
 

@@ -106,8 +106,16 @@ def download(out, log):
                '-o', f'Dir::Etc::SourceParts={state}/parts', '-o', f'Dir::State::Lists={state}/lists',
                '-o', f'Dir::Cache={state}/cache', '-o', 'Acquire::Languages=none',
                '-o', 'Acquire::Retries=3', '-o', 'APT::Sandbox::User=root']
-        step('qemu: package lists', [*apt, 'update'], log=log)
-        step('qemu: download', [*apt, 'source', '--download-only', 'qemu'], log=log, cwd=out)
+        # An archive that has no source packages is no reason to give up yet.
+        trouble = None
+        try:
+            step('qemu: package lists', [*apt, 'update'], log=log)
+        except Fail as err:
+            trouble = err
+        try:
+            step('qemu: download', [*apt, 'source', '--download-only', 'qemu'], log=log, cwd=out)
+        except Fail as err:
+            raise trouble or err from None
     dsc = list(out.glob('qemu_*.dsc'))
     if len(dsc) != 1:
         raise Fail(f'qemu: the download has no .dsc file; see {log}')

@@ -230,13 +230,14 @@ def is_no_space(text):
     return os.strerror(errno.ENOSPC) in text or 'Disk quota exceeded' in text
 
 
-ERROR = re.compile(r'error:|Error \d|undefined reference|ERROR:|FAILED|fatal:|\*\*\*')
+ERROR = re.compile(r'^E: |error:|Error \d|undefined reference|ERROR:|FAILED|fatal:|\*\*\*')
 
 
-def tail(path, size=65536):
+def tail(path, size=65536, start=0):
+    """The last size bytes of a file, but nothing before start."""
     with open(path, 'rb') as file:
         file.seek(0, os.SEEK_END)
-        file.seek(max(0, file.tell() - size))
+        file.seek(max(start, file.tell() - size))
         return file.read().decode(errors='replace')
 
 
@@ -274,6 +275,7 @@ def step(name, cmd, log=None, env=None, cwd=None, quiet=False, advice=None):
     with open(log, 'ab') as out:
         out.write(('$ ' + ' '.join(str(c) for c in cmd) + '\n').encode())
         out.flush()
+        begin = out.tell()
         with Child(cmd, stdout=out, stderr=subprocess.STDOUT,
                    env=env or clean_env(), cwd=cwd) as proc:
             while True:
@@ -284,11 +286,11 @@ def step(name, cmd, log=None, env=None, cwd=None, quiet=False, advice=None):
                     pass
                 if not quiet and time.monotonic() - shown >= 10:
                     shown = time.monotonic()
-                    last = ''.join(tail(log, 400).strip().splitlines()[-1:]).strip()
-                    last = '' if last.startswith('$ ') else f': {last[:60]}'
+                    last = ''.join(tail(log, 400, begin).strip().splitlines()[-1:]).strip()
+                    last = f': {last[:60]}' if last else ''
                     say(f'  {name}: {shown - start:.0f} s{last}')
     if proc.returncode:
-        text = tail(log)
+        text = tail(log, start=begin)
         if is_no_space(text):
             raise Fail(f'{name}: {no_space()}')
         hits = [l.strip() for l in text.splitlines() if ERROR.search(l)]

@@ -22,7 +22,9 @@
  *   An open file and the bound PCI device each hold a reference on struct
  *   ims_testdev. Unbinding takes everything down and sets ims_testdev::dead;
  *   after that nobody touches @pdev, @regs or @table, and a file that is still
- *   open can only be closed.
+ *   open can only be closed. A test can have unbind forget to take things down,
+ *   to see what the core makes of that: handlers can run then until the core
+ *   has freed them, so slots stay until the last device managed action.
  *
  * Invariants:
  *
@@ -88,6 +90,7 @@ struct ims_td_sum {
  * @misc:	Character device, registered while bound
  * @dead:	The PCI device is gone. Guarded by @lock.
  * @busy:	A file is open. Guarded by @lock.
+ * @forget:	Unbind is to take nothing down. Guarded by @lock.
  * @nr_slots:	Number of slots of each kind, constant
  * @nr_vectors:	Number of vectors enabled, of each kind. Guarded by @lock.
  * @slots:	Allocated interrupts of each kind: struct ims_td_slot by slot
@@ -106,6 +109,7 @@ struct ims_testdev {
 	struct miscdevice	misc;
 	bool			dead;
 	bool			busy;
+	bool			forget;
 	unsigned int		nr_slots[IMS_TD_NR_KINDS];
 	unsigned int		nr_vectors[IMS_TD_NR_KINDS];
 	struct xarray		slots[IMS_TD_NR_KINDS];
@@ -1291,6 +1295,39 @@ static int ims_td_ioc_reset(struct ims_testdev *td, void *arg)
 	return 0;
 }
 
+static void ims_td_devres_take_down(void *data)
+{
+	struct ims_testdev *td = data;
+
+	mutex_lock(&td->lock);
+	ims_td_take_down(td);
+	mutex_unlock(&td->lock);
+}
+
+static int ims_td_ioc_forget(struct ims_testdev *td, void *arg)
+{
+	const struct ims_testdev_forget *forget = arg;
+	int ret;
+
+	if (forget->reserved)
+		return -EINVAL;
+
+	switch (forget->how) {
+	case IMS_TESTDEV_FORGET_UNTIL_DEVRES:
+		ret = devm_add_action(&td->pdev->dev, ims_td_devres_take_down, td);
+		if (ret)
+			return ret;
+		break;
+	case IMS_TESTDEV_FORGET_ALL:
+		break;
+	default:
+		return -EINVAL;
+	}
+
+	td->forget = true;
+	return 0;
+}
+
 /**
  * struct ims_td_ioctl - An ioctl
  * @cmd:	The command, which has the size of the argument in it
@@ -1325,6 +1362,7 @@ static const struct ims_td_ioctl ims_td_ioctls[] = {
 	{ IMS_TESTDEV_BREACHES,		ims_td_ioc_breaches, ims_td_done_breaches },
 	{ IMS_TESTDEV_RAW,		ims_td_ioc_raw },
 	{ IMS_TESTDEV_RESET,		ims_td_ioc_reset },
+	{ IMS_TESTDEV_FORGET,		ims_td_ioc_forget },
 };
 
 static long ims_td_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -1406,6 +1444,7 @@ static int ims_td_release(struct inode *inode, struct file *file)
 	mutex_lock(&td->lock);
 	if (!td->dead)
 		ims_td_take_down(td);
+	td->forget = false;
 	td->busy = false;
 	mutex_unlock(&td->lock);
 
@@ -1456,6 +1495,32 @@ static int ims_td_identify(struct ims_testdev *td)
 	return 0;
 }
 
+/*
+ * The last device managed action. The interrupt core is through with the device
+ * now, so what unbind has forgotten is no more than memory.
+ */
+static void ims_td_put(void *data)
+{
+	struct ims_testdev *td = data;
+	struct ims_td_store *store;
+	struct ims_td_slot *slot;
+	unsigned int kind;
+	unsigned long nr;
+
+	mutex_lock(&td->lock);
+	for (kind = 0; kind < IMS_TD_NR_KINDS; kind++) {
+		xa_for_each(&td->slots[kind], nr, slot)
+			ims_td_drop_slot(td, slot);
+	}
+	xa_for_each(&td->stores, nr, store) {
+		xa_erase(&td->stores, nr);
+		kfree(store);
+	}
+	mutex_unlock(&td->lock);
+
+	kref_put(&td->ref, ims_td_free_kref);
+}
+
 static struct ims_testdev *ims_td_alloc(struct pci_dev *pdev)
 {
 	struct ims_testdev *td;
@@ -1474,33 +1539,50 @@ static struct ims_testdev *ims_td_alloc(struct pci_dev *pdev)
 	return td;
 }
 
+static void ims_td_disable(void *pdev)
+{
+	pci_disable_device(pdev);
+}
+
 static int ims_td_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	struct ims_testdev *td;
 	int ret;
 
-	ret = pcim_enable_device(pdev);
-	if (ret)
-		return ret;
-
-	ret = pcim_iomap_regions(pdev, BIT(IMS_TD_BAR_REGS) | BIT(IMS_TD_BAR_TABLE), DRV_NAME);
-	if (ret)
-		return ret;
-
 	td = ims_td_alloc(pdev);
 	if (!td)
 		return -ENOMEM;
 
-	td->regs = pcim_iomap_table(pdev)[IMS_TD_BAR_REGS];
-	td->table = pcim_iomap_table(pdev)[IMS_TD_BAR_TABLE];
+	/* Before everything else that is managed, to come after it at the end */
+	ret = devm_add_action_or_reset(&pdev->dev, ims_td_put, td);
+	if (ret)
+		return ret;
+
+	/*
+	 * Managed, but not by pcim_enable_device(): that frees MSI and MSI-X
+	 * vectors, and what the core does if nobody has is to be tested, too.
+	 */
+	ret = pci_enable_device(pdev);
+	if (ret)
+		return ret;
+	ret = devm_add_action_or_reset(&pdev->dev, ims_td_disable, pdev);
+	if (ret)
+		return ret;
+
+	td->regs = devm_ioremap_resource(&pdev->dev, &pdev->resource[IMS_TD_BAR_REGS]);
+	if (IS_ERR(td->regs))
+		return PTR_ERR(td->regs);
+	td->table = devm_ioremap_resource(&pdev->dev, &pdev->resource[IMS_TD_BAR_TABLE]);
+	if (IS_ERR(td->table))
+		return PTR_ERR(td->table);
 
 	ret = ims_td_identify(td);
 	if (ret)
-		goto put_td;
+		return ret;
 
 	ret = ida_alloc(&ims_td_ida, GFP_KERNEL);
 	if (ret < 0)
-		goto put_td;
+		return ret;
 	td->id = ret;
 
 	td->misc.name = kasprintf(GFP_KERNEL, DRV_NAME "%d", td->id);
@@ -1513,7 +1595,7 @@ static int ims_td_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	td->misc.parent = &pdev->dev;
 	td->misc.mode = 0600;
 
-	ims_td_write(td, IMS_TD_REG_RESET, 1);
+	/* No reset: tests look at what unbind has left. */
 	pci_set_master(pdev);
 	pci_set_drvdata(pdev, td);
 
@@ -1526,8 +1608,6 @@ clear_master:
 	pci_clear_master(pdev);
 free_id:
 	ida_free(&ims_td_ida, td->id);
-put_td:
-	kref_put(&td->ref, ims_td_free_kref);
 	return ret;
 }
 
@@ -1539,13 +1619,13 @@ static void ims_td_remove(struct pci_dev *pdev)
 	misc_deregister(&td->misc);
 
 	mutex_lock(&td->lock);
-	ims_td_take_down(td);
+	if (!td->forget)
+		ims_td_take_down(td);
 	td->dead = true;
 	mutex_unlock(&td->lock);
 
 	pci_clear_master(pdev);
 	ida_free(&ims_td_ida, td->id);
-	kref_put(&td->ref, ims_td_free_kref);
 }
 
 static const struct pci_device_id ims_td_ids[] = {

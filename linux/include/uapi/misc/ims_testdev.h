@@ -396,6 +396,23 @@ struct ims_testdev_raw {
 
 #define IMS_TESTDEV_RAW_WRITE		0x1
 
+/**
+ * struct ims_testdev_forget - Dangerous: what unbind is to leave undone
+ * @how: IMS_TESTDEV_FORGET_*
+ * @reserved: Zero
+ *
+ * Closing the file before unbind takes everything down nevertheless.
+ */
+struct ims_testdev_forget {
+	__u32	how;
+	__u32	reserved;
+};
+
+/* Leave handlers, interrupts, vectors and stores to the core */
+#define IMS_TESTDEV_FORGET_ALL		1
+/* Take them down late, in a device managed action that is added now */
+#define IMS_TESTDEV_FORGET_UNTIL_DEVRES	2
+
 #define IMS_TESTDEV_IOC			0xBE
 
 #define IMS_TESTDEV_INFO		_IOR(IMS_TESTDEV_IOC, 0x00, struct ims_testdev_info)
@@ -421,5 +438,7 @@ struct ims_testdev_raw {
  * struct ims_testdev_stats. EBUSY if a store or an interrupt is set up.
  */
 #define IMS_TESTDEV_RESET		_IO(IMS_TESTDEV_IOC, 0x11)
+
+#define IMS_TESTDEV_FORGET		_IOW(IMS_TESTDEV_IOC, 0x12, struct ims_testdev_forget)
 
 #endif /* _UAPI_MISC_IMS_TESTDEV_H */

@@ -37,15 +37,9 @@ static int show(unsigned int virq)
 	return 0;
 }
 
-/*
- * Fire the first @count slots of a kind, all of which have handlers, and print
- * what came of it. Breaches are those recorded since the last time.
- */
-static int fire_and_tell(int fd, unsigned int kind, unsigned int count, const char *title)
+/* Fire the first @count slots of a kind, all of which have handlers */
+static int fire_and_wait(int fd, unsigned int kind, unsigned int count)
 {
-	struct ims_testdev_breaches breaches;
-	struct ims_testdev_stats stats;
-	struct ims_testdev_counts sum;
 	int ret;
 
 	ret = mt_fire_range(fd, kind, 0, count);
@@ -56,6 +50,16 @@ static int fire_and_tell(int fd, unsigned int kind, unsigned int count, const ch
 	ret = mt_settle(fd, kind);
 	if (ret && ret != -ETIMEDOUT)
 		return fail("wait", ret);
+	return 0;
+}
+
+/* Print what came of it. Breaches are those recorded since the last time. */
+static int tell(int fd, unsigned int kind, unsigned int count, const char *title)
+{
+	struct ims_testdev_breaches breaches;
+	struct ims_testdev_stats stats;
+	struct ims_testdev_counts sum;
+	int ret;
 
 	ret = mt_counts(fd, kind, 0, count, &sum, NULL);
 	if (!ret)
@@ -78,7 +82,7 @@ static int demo(int fd, unsigned int slots, unsigned int msix)
 	const unsigned int table = IMS_TD_KIND_TABLE;
 	struct ims_testdev_info info;
 	struct ims_testdev_count one;
-	int ret, id;
+	int ret, id, wrong;
 
 	ret = mt_reset(fd);
 	if (ret)
@@ -105,15 +109,22 @@ static int demo(int fd, unsigned int slots, unsigned int msix)
 	if (ret)
 		return fail("request of MSI-X", ret);
 
+	/* Fire first, so that the interrupt which is shown has arrived; tell later. */
+	ret = fire_and_wait(fd, table, slots);
+	if (ret)
+		return ret;
 	ret = mt_counts(fd, table, slots / 2, 1, NULL, &one);
 	if (ret)
-		return fail("counts", ret);
+		return fail("counters", ret);
 	ret = show(one.virq);
 	if (ret)
 		return ret;
+	wrong = tell(fd, table, slots, "ims: store table");
 
-	ret = fire_and_tell(fd, table, slots, "ims: store table");
-	return fire_and_tell(fd, IMS_TD_KIND_MSIX, msix, "msi-x on the same device") || ret;
+	ret = fire_and_wait(fd, IMS_TD_KIND_MSIX, msix);
+	if (ret)
+		return ret;
+	return tell(fd, IMS_TD_KIND_MSIX, msix, "msi-x on the same device") || wrong;
 }
 
 static unsigned int parse_count(const char *text)

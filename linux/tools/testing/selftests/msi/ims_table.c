@@ -1203,6 +1203,20 @@ TEST_F_TIMEOUT(ims, killed, MT_TEST_SECONDS)
 static const char bind[] = "/sys/bus/pci/drivers/ims_testdev/bind";
 static const char unbind[] = "/sys/bus/pci/drivers/ims_testdev/unbind";
 
+/* Bound to the driver anew, the device has been left as it should be, and works. */
+static void expect_works(struct __test_metadata *_metadata, struct ims_data *self)
+{
+	expect_table_clean(_metadata, self);
+	expect_no_breach(_metadata, self);
+	reset_device(_metadata, self);
+
+	create_full(_metadata, self, 8, NULL);
+	ASSERT_EQ(0, mt_vectors_enable(self->fd, MSIX, 4));
+	ASSERT_EQ(0, mt_request(self->fd, MSIX, 0, 4));
+	fire_and_expect(_metadata, self, TABLE, 0, 8, 0);
+	fire_and_expect(_metadata, self, MSIX, 0, 4, 0);
+}
+
 /* The driver is unbound while a test has everything set up. */
 TEST_F_TIMEOUT(ims, unbind_while_open, MT_TEST_SECONDS)
 {
@@ -1229,11 +1243,8 @@ TEST_F_TIMEOUT(ims, unbind_while_open, MT_TEST_SECONDS)
 	ASSERT_LE(0, self->fd);
 	EXPECT_EQ(-ENODEV, mt_info(old, &info));
 	EXPECT_EQ(0, mt_info(self->fd, &info));
-	expect_table_clean(_metadata, self);
 	close(old);
-
-	create_full(_metadata, self, 32, NULL);
-	fire_and_expect(_metadata, self, TABLE, 0, 32, 0);
+	expect_works(_metadata, self);
 }
 
 /* A process does all there is to do until the device is gone. */
@@ -1282,8 +1293,105 @@ TEST_F_TIMEOUT(ims, unbind_while_busy, MT_TEST_SECONDS)
 		self->fd = mt_open();
 		ASSERT_LE(0, self->fd);
 		expect_table_clean(_metadata, self);
+		expect_no_breach(_metadata, self);
 		reset_device(_metadata, self);
 	}
+}
+
+/* New lines of the kernel log about the device that hold @text, from all there were */
+static int kmsg_about(struct ims_data *self, int kmsg, const char *text)
+{
+	const char *const all[] = { self->info.name, text, NULL };
+	char line[512];
+	int ret;
+
+	ret = mt_kmsg_read(kmsg, all, line, sizeof(line));
+	close(kmsg);
+	return ret;
+}
+
+/* Unbind with the file open, and bind: what was set up before is gone then. */
+static void rebind_and_expect(struct __test_metadata *_metadata, struct ims_data *self)
+{
+	const int old = self->fd;
+
+	EXPECT_EQ(0, mt_write_file(unbind, self->info.name));
+	EXPECT_EQ(0, mt_proc_interrupts_count("ims_testdev0-"));
+	EXPECT_EQ(0, mt_proc_interrupts_count("IMS"));
+	ASSERT_EQ(0, mt_write_file(bind, self->info.name));
+	self->fd = mt_open();
+	ASSERT_LE(0, self->fd);
+	close(old);
+	expect_works(_metadata, self);
+}
+
+/* A driver that forgets its stores: the core removes them, and says so. */
+TEST_F_TIMEOUT(ims, forget_stores, MT_TEST_SECONDS)
+{
+	const int irqs = mt_kmsg_open(), stores = mt_kmsg_open();
+	struct ims_testdev_slot slots[8];
+	unsigned int i;
+	int id;
+
+	/* Of one, interrupts 0 to 3 are requested, 2 is masked and 3 waits; of one, none is. */
+	id = create_store(_metadata, self, 8);
+	ASSERT_EQ(0, mt_alloc(self->fd, id, 0, 6, NULL));
+	ASSERT_EQ(0, mt_request_unlazy(self->fd, TABLE, 0, 4));
+	fire_and_expect(_metadata, self, TABLE, 0, 4, 0);
+	ASSERT_EQ(0, mt_mask(self->fd, TABLE, 2, 2));
+	ASSERT_EQ(0, mt_fire(self->fd, TABLE, 3));
+	ASSERT_LT(0, mt_store_create(self->fd, TABLE, 16, 4));
+
+	ASSERT_EQ(0, mt_forget(self->fd, IMS_TESTDEV_FORGET_ALL));
+	ASSERT_EQ(0, mt_slots(self->fd, TABLE, 0, 8, slots));
+	for (i = 0; i < 4; i++)
+		EXPECT_EQ(IMS_TD_SLOT_HAS_MSG, slots[i].state & IMS_TD_SLOT_HAS_MSG);
+
+	rebind_and_expect(_metadata, self);
+	EXPECT_EQ(4, kmsg_about(self, irqs, "was not freed by the driver"));
+	EXPECT_EQ(2, kmsg_about(self, stores, "was not removed by the driver"));
+}
+
+/*
+ * The same for MSI-X vectors. The PCI core thinks that MSI-X is enabled until
+ * the device goes, so have it find the device anew.
+ */
+TEST_F_TIMEOUT(ims, forget_vectors, MT_TEST_SECONDS)
+{
+	const int irqs = mt_kmsg_open(), store = mt_kmsg_open();
+	char path[128];
+
+	ASSERT_EQ(0, mt_vectors_enable(self->fd, MSIX, 8));
+	ASSERT_EQ(0, mt_request_unlazy(self->fd, MSIX, 0, 4));
+	fire_and_expect(_metadata, self, MSIX, 0, 4, 0);
+	ASSERT_EQ(0, mt_forget(self->fd, IMS_TESTDEV_FORGET_ALL));
+
+	EXPECT_EQ(0, mt_write_file(unbind, self->info.name));
+	EXPECT_EQ(0, mt_proc_interrupts_count("ims_testdev0-"));
+	EXPECT_EQ(4, kmsg_about(self, irqs, "was not freed by the driver"));
+	EXPECT_EQ(1, kmsg_about(self, store, "were not freed by the driver"));
+	close(self->fd);
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/remove", self->info.name);
+	EXPECT_EQ(0, mt_write_file(path, "1"));
+	EXPECT_EQ(0, mt_write_file("/sys/bus/pci/rescan", "1"));
+	self->fd = mt_open();
+	ASSERT_LE(0, self->fd);
+	expect_works(_metadata, self);
+}
+
+/* A driver that is late, but not too late: nothing to say about that */
+TEST_F_TIMEOUT(ims, forget_until_devres, MT_TEST_SECONDS)
+{
+	const int kmsg = mt_kmsg_open();
+
+	create_full(_metadata, self, 8, NULL);
+	ASSERT_LT(0, mt_store_create(self->fd, TABLE, 16, 4));
+	ASSERT_EQ(0, mt_vectors_enable(self->fd, MSIX, 8));
+	ASSERT_EQ(0, mt_request(self->fd, MSIX, 0, 4));
+	ASSERT_EQ(0, mt_forget(self->fd, IMS_TESTDEV_FORGET_UNTIL_DEVRES));
+	rebind_and_expect(_metadata, self);
+	EXPECT_EQ(0, kmsg_about(self, kmsg, "by the driver"));
 }
 
 /*

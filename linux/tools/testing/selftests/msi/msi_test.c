@@ -44,6 +44,13 @@ int mt_reset(int fd)
 	return call(fd, IMS_TESTDEV_RESET, NULL);
 }
 
+int mt_forget(int fd, unsigned int how)
+{
+	struct ims_testdev_forget forget = { .how = how };
+
+	return call(fd, IMS_TESTDEV_FORGET, &forget);
+}
+
 int mt_store_create_raw(int fd, struct ims_testdev_store *store)
 {
 	int ret = call(fd, IMS_TESTDEV_STORE_CREATE, store);

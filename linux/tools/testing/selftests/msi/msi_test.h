@@ -26,6 +26,7 @@ int mt_open(void);
 
 int mt_info(int fd, struct ims_testdev_info *info);
 int mt_reset(int fd);
+int mt_forget(int fd, unsigned int how);
 
 int mt_store_create(int fd, unsigned int kind, unsigned int first, unsigned int nr_slots);
 int mt_store_create_raw(int fd, struct ims_testdev_store *store);

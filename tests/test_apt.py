@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Which source packages an apt configuration stands for."""
+import sys
+import unittest
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'scripts'))
+
+from imslib import qemu  # noqa: E402
+
+
+class OneLine(unittest.TestCase):
+    def gives(self, text, *lines):
+        self.assertEqual(qemu.from_one_line(text), list(lines))
+
+    def test_plain(self):
+        self.gives('deb http://deb.debian.org/debian bookworm main contrib\n'
+                   'deb http://deb.debian.org/debian-security bookworm-security main\n',
+                   'deb-src http://deb.debian.org/debian bookworm main',
+                   'deb-src http://deb.debian.org/debian-security bookworm-security main')
+
+    def test_source_line(self):
+        self.gives('deb-src http://deb.debian.org/debian bookworm main\n',
+                   'deb-src http://deb.debian.org/debian bookworm main')
+
+    def test_signing_key_stays_and_architecture_goes(self):
+        self.gives('deb [arch=amd64 signed-by=/k.gpg] https://mirror.example/debian bookworm main',
+                   'deb-src [signed-by=/k.gpg] https://mirror.example/debian bookworm main')
+
+    def test_third_parties_and_comments(self):
+        self.gives('# deb http://deb.debian.org/debian bookworm main\n'
+                   'deb https://vendor.example/apt stable main\n'
+                   'deb https://vendor.example/debian nodistro main\n'
+                   'deb http://deb.debian.org/debian bookworm contrib\n')
+
+
+class Deb822(unittest.TestCase):
+    TEXT = ('# the archive\nTypes: deb\nURIs: http://deb.debian.org/debian\n'
+            'Suites: bookworm bookworm-updates\nComponents: main\n'
+            'Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n')
+    KEY = '[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]'
+
+    def gives(self, text, *lines):
+        self.assertEqual(qemu.from_deb822(text), list(lines))
+
+    def test_plain(self):
+        self.gives(self.TEXT, f'deb-src {self.KEY} http://deb.debian.org/debian bookworm main',
+                   f'deb-src {self.KEY} http://deb.debian.org/debian bookworm-updates main')
+
+    def test_disabled(self):
+        self.gives(self.TEXT + 'Enabled: no\n')
+
+    def test_several_stanzas_and_third_parties(self):
+        self.gives('Types: deb\nURIs: https://deb.vendor.example/node\nSuites: nodistro\n'
+                   'Components: main\n\n'
+                   'Types: deb\nURIs: http://security.debian.org/debian-security\n'
+                   'Suites: bookworm-security\nComponents: main\n',
+                   'deb-src http://security.debian.org/debian-security bookworm-security main')
+
+    def test_key_in_the_stanza(self):
+        text = self.TEXT.split('Signed-By')[0] + 'Signed-By:\n -----BEGIN PGP-----\n .\n abc\n'
+        self.gives(text, 'deb-src http://deb.debian.org/debian bookworm main',
+                   'deb-src http://deb.debian.org/debian bookworm-updates main')
+
+
+if __name__ == '__main__':
+    unittest.main()
