@@ -15,28 +15,28 @@ class OneLine(unittest.TestCase):
         self.assertEqual(qemu.from_one_line(text), list(lines))
 
     def test_plain(self):
-        self.gives('deb http://deb.debian.org/debian bookworm main contrib\n'
-                   'deb http://deb.debian.org/debian-security bookworm-security main\n',
-                   'deb-src http://deb.debian.org/debian bookworm main',
-                   'deb-src http://deb.debian.org/debian-security bookworm-security main')
+        self.gives('deb http://archive.example.org/debian bookworm main contrib\n'
+                   'deb http://archive.example.org/debian-security bookworm-security main\n',
+                   'deb-src http://archive.example.org/debian bookworm main',
+                   'deb-src http://archive.example.org/debian-security bookworm-security main')
 
     def test_source_line(self):
-        self.gives('deb-src http://deb.debian.org/debian bookworm main\n',
-                   'deb-src http://deb.debian.org/debian bookworm main')
+        self.gives('deb-src http://archive.example.org/debian bookworm main\n',
+                   'deb-src http://archive.example.org/debian bookworm main')
 
     def test_signing_key_stays_and_architecture_goes(self):
         self.gives('deb [arch=amd64 signed-by=/k.gpg] https://mirror.example/debian bookworm main',
                    'deb-src [signed-by=/k.gpg] https://mirror.example/debian bookworm main')
 
     def test_third_parties_and_comments(self):
-        self.gives('# deb http://deb.debian.org/debian bookworm main\n'
+        self.gives('# deb http://archive.example.org/debian bookworm main\n'
                    'deb https://vendor.example/apt stable main\n'
                    'deb https://vendor.example/debian nodistro main\n'
-                   'deb http://deb.debian.org/debian bookworm contrib\n')
+                   'deb http://archive.example.org/debian bookworm contrib\n')
 
 
 class Deb822(unittest.TestCase):
-    TEXT = ('# the archive\nTypes: deb\nURIs: http://deb.debian.org/debian\n'
+    TEXT = ('# the archive\nTypes: deb\nURIs: http://archive.example.org/debian\n'
             'Suites: bookworm bookworm-updates\nComponents: main\n'
             'Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n')
     KEY = '[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]'
@@ -45,8 +45,8 @@ class Deb822(unittest.TestCase):
         self.assertEqual(qemu.from_deb822(text), list(lines))
 
     def test_plain(self):
-        self.gives(self.TEXT, f'deb-src {self.KEY} http://deb.debian.org/debian bookworm main',
-                   f'deb-src {self.KEY} http://deb.debian.org/debian bookworm-updates main')
+        self.gives(self.TEXT, f'deb-src {self.KEY} http://archive.example.org/debian bookworm main',
+                   f'deb-src {self.KEY} http://archive.example.org/debian bookworm-updates main')
 
     def test_disabled(self):
         self.gives(self.TEXT + 'Enabled: no\n')
@@ -60,8 +60,8 @@ class Deb822(unittest.TestCase):
 
     def test_key_in_the_stanza(self):
         text = self.TEXT.split('Signed-By')[0] + 'Signed-By:\n -----BEGIN PGP-----\n .\n abc\n'
-        self.gives(text, 'deb-src http://deb.debian.org/debian bookworm main',
-                   'deb-src http://deb.debian.org/debian bookworm-updates main')
+        self.gives(text, 'deb-src http://archive.example.org/debian bookworm main',
+                   'deb-src http://archive.example.org/debian bookworm-updates main')
 
 
 if __name__ == '__main__':
