@@ -54,9 +54,9 @@ class Deb822(unittest.TestCase):
     def test_several_stanzas_and_third_parties(self):
         self.gives('Types: deb\nURIs: https://deb.vendor.example/node\nSuites: nodistro\n'
                    'Components: main\n\n'
-                   'Types: deb\nURIs: http://security.debian.org/debian-security\n'
+                   'Types: deb\nURIs: http://security.example.org/debian-security\n'
                    'Suites: bookworm-security\nComponents: main\n',
-                   'deb-src http://security.debian.org/debian-security bookworm-security main')
+                   'deb-src http://security.example.org/debian-security bookworm-security main')
 
     def test_key_in_the_stanza(self):
         text = self.TEXT.split('Signed-By')[0] + 'Signed-By:\n -----BEGIN PGP-----\n .\n abc\n'
