@@ -192,6 +192,7 @@ def boot():
         say(f'boot: {built[3]}')
         stage = 'kernel'
         kernel.get('lean', *built[:3])
+        kernel.bring_back('lean', *built[:3])
         stage = 'qemu'
         qemu.get()
         stage = 'initramfs'

@@ -17,6 +17,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from pathlib import Path
@@ -133,8 +134,11 @@ class Checkout:
     def __init__(self, path, log, **env):
         self.path, self.log = path, log
         self.env = clean_env(IMS_CACHE=str(cache()), **env)
-        if os.environ.get('KERNEL_SRC'):
-            self.env['KERNEL_SRC'] = str(basemod.source())
+        for name in ('KERNEL_SRC', 'QEMU_SRC'):
+            if os.environ.get(name):
+                self.env[name] = str(Path(os.environ[name]).expanduser().resolve())
+        if os.environ.get('JOBS'):
+            self.env['JOBS'] = os.environ['JOBS']
         shutil.rmtree(path, ignore_errors=True)
         names = run(['git', 'ls-files', '-z', '--cached', '--others', '--exclude-standard'],
                     cwd=ROOT, env=git_env()).split('\0')[:-1]
@@ -302,9 +306,18 @@ def round_trip(log):
         path.write_text('/* not committed */\n', encoding='utf-8')
         work.refuses(r'uncommitted changes', 'export')
         work.refuses(r'uncommitted changes', 'clean')
+        work.git('stash', '-q')
+        work.refuses(r'has a stash', 'clean')
+        work.git('stash', 'pop', '-q')
         work.git('commit', '-q', '-a', '--fixup=HEAD')
         work.refuses(r'is not folded in', 'export')
         work.refuses(r'commits that are not exported', 'clean')
+        work.git('checkout', '-q', 'refs/ims/exported')
+        work.refuses(r'branch ims, with commits that are not exported', 'clean')
+        for name in ('patches', 'linux'):
+            shutil.rmtree(work.path / name)
+            shutil.copytree(ROOT / name, work.path / name)
+        work.refuses(r'branch ims, with commits that are not exported', 'tree')
 
 
 @test('series: mail')
@@ -344,16 +357,20 @@ def bad_machine(log):
 def missing_package(log):
     if os.geteuid():
         raise Skip('only root can become somebody else')
-    with Checkout(CHECK / 'bad', log) as work:
+    # Somebody else may not be able to read this checkout.
+    with tempfile.TemporaryDirectory() as tmp:
+        top = Path(tmp)
+        for name in ('scripts/deps', 'configs/packages'):
+            (top / name).parent.mkdir()
+            shutil.copy(ROOT / name, top / name)
         # dpkg-query as it answers where sparse is not installed.
-        fake = work.path / 'build/fake'
-        fake.mkdir(parents=True)
-        (fake / 'dpkg-query').write_text(
+        (top / 'dpkg-query').write_text(
             '#!/bin/sh\n/usr/bin/dpkg-query "$@" | grep -v "installed sparse$"\n',
             encoding='ascii')
-        (fake / 'dpkg-query').chmod(0o755)
+        for path in (top, *top.rglob('*')):
+            path.chmod(0o755)
         done = run(['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', 'env',
-                    f'PATH={fake}:{os.environ["PATH"]}', 'bash', ROOT / 'scripts/deps'],
+                    f'PATH={top}:{os.environ["PATH"]}', 'bash', top / 'scripts/deps'],
                    check=False, cwd='/')
         note(log, done.stdout + done.stderr)
         expect(done.returncode != 0, f'deps does not fail; see {log}')
@@ -393,6 +410,23 @@ def bad_tarball(log):
         work.must('tree')
 
 
+@test('bad input: a corrupt download of QEMU')
+def bad_download(log):
+    with Checkout(CHECK / 'bad', log) as work:
+        # apt-get whose connection breaks in the middle of the first file.
+        fake = work.path / 'build/fake'
+        fake.mkdir(parents=True)
+        (fake / 'apt-get').write_text('#!/bin/sh\necho "Format: 3.0" >qemu_7.2+dfsg-0.dsc\n',
+                                      encoding='ascii')
+        (fake / 'apt-get').chmod(0o755)
+        small = work.path / 'cache'
+        work.env.pop('QEMU_SRC', None)
+        for _ in range(2):
+            work.refuses(r'QEMU.*try again.*QEMU_SRC=', 'qemu', IMS_CACHE=str(small),
+                         PATH=f'{fake}:{work.env["PATH"]}')
+        expect(not list(small.glob('qemu*/*')), 'the cache holds half a source of QEMU')
+
+
 @test('bad input: a full disk')
 def full_disk(log):
     if os.geteuid():
@@ -405,7 +439,7 @@ def full_disk(log):
             raise Skip(f'cannot mount a tmpfs: {done.stderr.strip()}')
         try:
             work.refuses(r'no space left', 'tree', IMS_CACHE=str(small))
-            run(['mount', '-o', 'remount,size=8g', small])
+            run(['mount', '-o', 'remount,size=4g', small])
             work.must('tree', IMS_CACHE=str(small))
         finally:
             run(['umount', '-l', small], check=False)
@@ -489,9 +523,10 @@ def warnings(log):
     base, tip, _ = steps_of_series()
     files = changed_files(base, tip)
     with locked('kernel-src'):
-        new, count = collect_warnings(base, tip, files, log)
         note(log, '=== the base')
         old, _ = collect_warnings(base, base.commit, files, log)
+        note(log, '=== the series')
+        new, count = collect_warnings(base, tip, files, log)
     added = [key for key, n in new.items() if n > old.get(key, 0)]
     note(log, '=== new\n' + '\n'.join(added))
     expect(count > 5, f'only {count} objects were checked; see {log}')
@@ -569,11 +604,13 @@ for _config in ('lean', 'debug'):
         test(f'boots: selftests on {_machine}, {_config} kernel')(selftests(_config, _machine))
 
 
-def demo(machine, lines):
+def demo(machine, shows, lines):
     def func(log):
         with Checkout(CHECK / f'boot-{machine}', log) as work:
             out = work.must('boot', MACHINE=machine).splitlines()
             expect(out[-len(lines):] == lines, f'make boot does not end as it should; see {log}')
+            text = '\n'.join(out)
+            expect(re.search(shows, text, re.S), f'make boot does not show {shows}; see {log}')
             listed = dict(l.split('=', 1) for l in work.must('paths').splitlines())
             for name in ('KERNEL', 'QEMU', 'INITRAMFS', 'KERNEL_TREE', 'KERNEL_BUILD'):
                 expect(name in listed and Path(listed[name]).exists(),
@@ -582,7 +619,19 @@ def demo(machine, lines):
 
 
 RESULT = '{0} allocated, {0} fired, {0} received, 0 lost, 0 spurious, 0 breaches'
-test('boots: make boot on intel-ir')(demo('intel-ir', [
+# One interrupt in /proc/interrupts, fired once, and its domains in debugfs.
+SHOWN = (r'\n *\d+:[ 0]* 1 [ 0]* IR-PCI-IMS\.1-\S+ .*ims_testdev0-table-.*'
+         r'domain:  IR-PCI-IMS\.1-.*domain:  INTEL-IR-0\n.*domain:  VECTOR\n')
+test('boots: make boot on intel-ir')(demo('intel-ir', SHOWN, [
     f'ims: store table: {RESULT.format(1024)}',
     f'msi-x on the same device: {RESULT.format(64)}', 'boot: PASS']))
-test('boots: make boot on no-iommu')(demo('no-iommu', ['boot: PASS']))
+test('boots: make boot on no-iommu')(demo('no-iommu', r'\n# Totals: pass:\d+ fail:0 ',
+                                          ['boot: PASS']))
+
+
+@test('boots: make boot names the step that failed')
+def failing_boot(log):
+    with Checkout(CHECK / 'bad', log) as work:
+        with open(work.path / 'configs/lean.config', 'a', encoding='utf-8') as file:
+            file.write('CONFIG_NO_SUCH_SYMBOL=y\n')
+        work.refuses(r"step 'kernel' failed: .*CONFIG_NO_SUCH_SYMBOL=y is wanted", 'boot')

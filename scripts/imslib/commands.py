@@ -9,6 +9,7 @@ def build_kernel():
     base, tree, objects, words = series.snapshot()
     say(f'kernel: {words}')
     say(f'kernel: {kernel.get("lean", base, tree, objects)}/bzImage')
+    kernel.bring_back('lean', base, tree, objects)
 
 
 def build_qemu():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from . import kernel
 from .util import (ROOT, Fail, clean_env, digest, digest_code, entry, fresh_log, git,
-                   git_env, have_entry, jobs, locked, run, say, step)
+                   git_env, have_entry, jobs, locked, run, say, step, memo_sha256)
 
 BUSYBOX = Path('/bin/busybox')
 INIT = ROOT / 'scripts/guest/init'
@@ -23,7 +23,9 @@ def initramfs_key(base, tree, objects):
                 check=False).stdout
     if not BUSYBOX.exists():
         raise Fail(f'{BUSYBOX} is missing: run `make deps`')
-    return digest(parts, INIT, BUSYBOX, kernel.compiler(), digest_code('initramfs'))
+    libc = run(['gcc', '-print-file-name=libc.a']).strip()
+    return digest(parts, INIT, BUSYBOX, kernel.compiler(), memo_sha256(libc),
+                  digest_code('initramfs'))
 
 
 def find(base, tree, objects):

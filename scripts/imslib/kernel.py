@@ -165,6 +165,18 @@ def build_in_place(config, base, tree, objects, label, log, key):
     stamp.write_text(key, encoding='ascii')
 
 
+def bring_back(config, base, tree, objects):
+    """Have the source tree and the O= directory stand for this kernel, which may
+    have come from the cache after they were used for another."""
+    if None in where_built(config, base, tree, objects):
+        label = f'kernel ({config})'
+        say(f'{label}: source tree and O= directory')
+        with locked('kernel-src'):
+            build_in_place(config, base, tree, objects, label,
+                           fresh_log(f'kernel-{config}'),
+                           kernel_key(config, base, tree, objects))
+
+
 def where_built(config, base, tree, objects):
     """(source tree, O= directory) if they are those of this kernel, else Nones."""
     key = kernel_key(config, base, tree, objects)

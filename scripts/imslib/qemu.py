@@ -13,8 +13,8 @@ from pathlib import Path
 
 from .base import listing
 from .kernel import compiler
-from .util import (ROOT, Fail, cache, clean_env, digest, digest_tree, entry,
-                   fresh_log, have_entry, jobs, locked, run, say, scratch, step)
+from .util import (ROOT, Fail, cache, clean_env, digest, entry, fresh_log, have_entry,
+                   jobs, locked, run, say, scratch, step)
 
 OURS = ROOT / 'qemu'
 COPIED = ('hw', 'docs', 'tests', 'configs', 'include')
@@ -24,6 +24,7 @@ HEADER_AT = 'include/standard-headers/misc/ims_testdev_regs.h'
 FORMAT = 'qemu 1'
 VERSION = '7.2'
 QTEST = 'tests/qtest/ims-testdev-test'
+ADVICE = f'try again, or unpack QEMU {VERSION} and name it with QEMU_SRC='
 
 
 def deb_src():
@@ -96,6 +97,13 @@ def from_deb822(text):
     return found
 
 
+def apt_env():
+    """clean_env() and how the caller gets at archives."""
+    names = [p + '_proxy' for p in ('http', 'https', 'ftp', 'all', 'no')] + ['apt_config']
+    keep = {n: os.environ[n] for name in names for n in (name, name.upper()) if n in os.environ}
+    return clean_env(**keep)
+
+
 def download(out, log):
     """Debian's source package into out/, checked by apt against signed lists."""
     with scratch('qemu-apt') as state:
@@ -109,16 +117,17 @@ def download(out, log):
         # An archive that has no source packages is no reason to give up yet.
         trouble = None
         try:
-            step('qemu: package lists', [*apt, 'update'], log=log)
+            step('qemu: package lists', [*apt, 'update'], log=log, env=apt_env())
         except Fail as err:
             trouble = err
         try:
-            step('qemu: download', [*apt, 'source', '--download-only', 'qemu'], log=log, cwd=out)
+            step('qemu: download', [*apt, 'source', '--download-only', 'qemu'], log=log, cwd=out,
+                 env=apt_env())
         except Fail as err:
-            raise trouble or err from None
+            raise Fail(f'{trouble or err}: {ADVICE}') from None
     dsc = list(out.glob('qemu_*.dsc'))
     if len(dsc) != 1:
-        raise Fail(f'qemu: the download has no .dsc file; see {log}')
+        raise Fail(f'the download of QEMU has no .dsc file; see {log}: {ADVICE}')
     return dsc[0]
 
 
@@ -126,11 +135,16 @@ def fetch(out):
     log = fresh_log('qemu-source')
     say("qemu: Debian's source package")
     dsc = download(out, log)
-    version = re.search(r'^Version: (?:\d+:)?(.*)$', dsc.read_text(encoding='utf-8'), re.M)[1]
+    found = re.search(r'^Version: (?:\d+:)?(.*)$',
+                      dsc.read_text(encoding='utf-8', errors='replace'), re.M)
+    if not found:
+        raise Fail(f'the download of QEMU is corrupt: {dsc.name} names no version: {ADVICE}')
+    version = found[1]
     if not version.startswith(VERSION + '+') and not version.startswith(VERSION + '.'):
         raise Fail(f'qemu: this system has QEMU {version}, the device is for {VERSION}: unpack '
                    f'QEMU {VERSION} and name it with QEMU_SRC=')
-    step('qemu: unpack', ['dpkg-source', '--no-check', '-x', dsc, out / 'src'], log=log)
+    step('qemu: unpack', ['dpkg-source', '--no-check', '-x', dsc, out / 'src'], log=log,
+         advice=f'the download of QEMU is corrupt: {ADVICE}')
     for path in out.glob('qemu_*'):
         path.unlink()
     (out / 'version').write_text(version + '\n', encoding='ascii')

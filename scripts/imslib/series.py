@@ -297,6 +297,26 @@ def unexported():
     return ''
 
 
+def aside(*names):
+    """Why these branches hold work that is neither in HEAD nor exported; '' if not."""
+    start, exported = tree_ref('refs/ims/base'), tree_ref('refs/ims/exported')
+    for name in names:
+        tip = tree_ref(f'refs/heads/{name}')
+        if tip and tip not in (tree_ref('HEAD'), exported) and (
+                describe(start, tip, cwd=TREE) != describe(start, exported, cwd=TREE)):
+            return f'has a branch {name}, with commits that are not exported'
+    return ''
+
+
+def put_aside():
+    """Why build/linux holds work beside HEAD, on a branch or in the stash."""
+    if not have_tree():
+        return ''
+    if tree_ref('refs/stash'):
+        return 'has a stash (git stash list)'
+    return aside(*in_tree('for-each-ref', '--format=%(refname:short)', 'refs/heads').split())
+
+
 def tree():
     """build/linux on the series; says what it did."""
     base = basemod.get()
@@ -330,6 +350,10 @@ def tree():
         git('-C', tmp, 'config', 'core.untrackedCache', 'true')
         git('-C', tmp, 'symbolic-ref', 'HEAD', f'refs/heads/{BRANCH}')
         tmp.rename(TREE)
+    work = aside(BRANCH)
+    if work and not force:
+        raise Fail(f'build/linux {work}, and another HEAD: `git checkout {BRANCH}` there and '
+                   '`make export` keep it, `make tree FORCE=1` throws it away')
     in_tree('fetch', '-q', base.repo, tip)
     in_tree('-c', 'checkout.workers=0', 'checkout', '-q', '-f', '-B', BRANCH, tip)
     if force:
@@ -617,7 +641,7 @@ def mail():
 
 
 def clean():
-    work = unexported()
+    work = unexported() or put_aside()
     if work and os.environ.get('FORCE') != '1':
         raise Fail(f'build/linux {work}: `make export` keeps that, `make clean FORCE=1` throws '
                    'it away')

@@ -147,14 +147,6 @@ def digest(*parts):
     return total.hexdigest()[:32]
 
 
-def digest_tree(top):
-    """A key for all files below a directory, with their relative names."""
-    parts = []
-    for path in sorted(p for p in Path(top).rglob('*') if p.is_file()):
-        parts += [str(path.relative_to(top)), path]
-    return digest(*parts)
-
-
 def digest_code(*names):
     """A key for the scripts that an entry is made by."""
     return digest(*(Path(__file__).parent / f'{name}.py' for name in names))

@@ -145,7 +145,8 @@ static bool ims_table_layout_valid(const struct ims_table_layout *layout)
 /**
  * pci_create_ims_table_store - Create an IMS from a slot table
  * @pdev:	The PCI device which has the table
- * @desc:	Describes the table. Copied, except for the mapping
+ * @desc:	Describes the table. Copied, but the mapping has to stay until the
+ *		store is removed, see pci_create_ims_store()
  *
  * The slots which are not allocated are not touched, so the device has to come
  * out of reset with all slots masked.

@@ -118,7 +118,7 @@ struct msi_map pci_ims_store_alloc_irq(struct pci_dev *pdev, unsigned int id,
 				       union msi_instance_cookie *icookie,
 				       const struct irq_affinity_desc *affdesc)
 {
-	if (id == MSI_DEFAULT_STORE)
+	if (id == MSI_DEFAULT_STORE || id == MSI_FIRST_STORE)
 		return (struct msi_map){ .index = -ENODEV };
 	return msi_store_alloc_irq(&pdev->dev, id, index, affdesc, icookie);
 }
@@ -136,7 +136,7 @@ EXPORT_SYMBOL_GPL(pci_ims_store_alloc_irq);
  */
 void pci_ims_store_free_irq(struct pci_dev *pdev, unsigned int id, struct msi_map map)
 {
-	if (!WARN_ON_ONCE(id == MSI_DEFAULT_STORE))
+	if (!WARN_ON_ONCE(id == MSI_DEFAULT_STORE || id == MSI_FIRST_STORE))
 		msi_store_free_irq(&pdev->dev, id, map);
 }
 EXPORT_SYMBOL_GPL(pci_ims_store_free_irq);
