@@ -99,13 +99,13 @@ def execute(cmd_for, log, show=None, silence=SILENCE, total=TOTAL):
                 wait.register(ours, selectors.EVENT_READ, name)
             wait.register(proc.stdout, selectors.EVENT_READ, 'qemu')
             why = follow(wait, recorder, silence, total)
-            if why:
-                recorder.flush()
-                recorder.line('runner', f'hang: {why}')
-            else:
-                status = proc.wait()
-                recorder.flush()
-                recorder.line('runner', f'exit status {status}')
+            if not why:
+                try:
+                    proc.wait(silence)
+                except subprocess.TimeoutExpired:
+                    why = f'QEMU has closed its output and not ended for {silence} s'
+            recorder.flush()
+            recorder.line('runner', f'hang: {why}' if why else f'exit status {proc.returncode}')
         for ours, _ in pairs:
             ours.close()
     return log.read_text(encoding='utf-8')
