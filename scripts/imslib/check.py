@@ -24,8 +24,8 @@ from pathlib import Path
 
 from . import base as basemod
 from . import boot, initramfs, kernel, qemu, series
-from .util import (BUILD, ROOT, Fail, cache, clean_env, digest, digest_code, entry, git,
-                   git_env, locked, run, say, step)
+from .util import (BUILD, ROOT, Fail, cache, clean_env, digest, digest_code, entry,
+                   fresh_log, git, git_env, locked, run, say, step)
 
 CHECK = BUILD / 'check'
 TESTS = []
@@ -47,10 +47,7 @@ def test(name):
 
 
 def log_of(name):
-    CHECK.mkdir(parents=True, exist_ok=True)
-    path = CHECK / f'{re.sub(r"[^A-Za-z0-9.-]+", "-", name)}.log'
-    path.unlink(missing_ok=True)
-    return path
+    return fresh_log(re.sub(r'[^A-Za-z0-9.-]+', '-', name), CHECK)
 
 
 def check():

@@ -602,11 +602,7 @@ def write_changed(path, mode, data):
 
 def mail():
     """The whole series as mails, new files and all, in build/mail."""
-    base = basemod.get()
-    tip = make_tip(base)
-    work = unexported()
-    if work:
-        raise Fail(f'build/linux {work}: `make export` first')
+    base, tip = exported_series()
     steps = commits(base.repo, base.commit, tip)
     if not steps:
         raise Fail('the series is empty: nothing to mail')
@@ -681,13 +677,19 @@ def snapshot():
     return base, tree_id, TREE / '.git/objects', words
 
 
-def agree():
-    """For `make check`: tree, patches and linux/ say the same."""
+def exported_series():
+    """(base, tip) of the files, which build/linux has nothing beyond."""
     base = basemod.get()
     tip = make_tip(base)
     work = unexported()
     if work:
-        raise Fail(f'build/linux {work}: `make export`')
+        raise Fail(f'build/linux {work}: `make export` first')
+    return base, tip
+
+
+def agree():
+    """For `make check`: tree, patches and linux/ say the same."""
+    base, tip = exported_series()
     if have_tree() and tree_ref('HEAD') != tip:
         start = tree_ref('refs/ims/base')
         if describe(start, 'HEAD', cwd=TREE) != describe(base.commit, tip, repo=base.repo):

@@ -293,9 +293,9 @@ def step(name, cmd, log=None, env=None, cwd=None, quiet=False, advice=None):
     return log
 
 
-def fresh_log(name):
-    LOGS.mkdir(parents=True, exist_ok=True)
-    path = LOGS / f'{name}.log'
+def fresh_log(name, where=LOGS):
+    where.mkdir(parents=True, exist_ok=True)
+    path = where / f'{name}.log'
     path.unlink(missing_ok=True)
     return path
 
