@@ -53,7 +53,7 @@ OBJECT_DECLARE_TYPE(ImsTestdev, ImsTestdevClass, IMS_TESTDEV)
 /* Base class "unassigned": no driver binds by class */
 #define IMS_TESTDEV_PCI_CLASS           0xff00
 
-#define IMS_TESTDEV_MSI_VECTORS         32
+#define IMS_TESTDEV_MSI_VECTORS_MAX     32
 #define IMS_TESTDEV_MSIX_VECTORS_MAX    (PCI_MSIX_FLAGS_QSIZE + 1)
 #define IMS_TESTDEV_SLOTS_MAX           (1 * MiB)
 
@@ -104,7 +104,10 @@ struct ImsTestdev {
 
     /* Properties */
     uint32_t nr_slots;
+    uint32_t nr_msi;
     uint32_t nr_msix;
+    bool msi_64bit;
+    bool msi_mask;
 
     /* Registers that only hold a value */
     uint32_t fire_kind;
@@ -272,8 +275,7 @@ static void ims_testdev_msi_trigger(PCIDevice *dev, MSIMessage msg)
  */
 static uint32_t ims_testdev_msi_allocated(ImsTestdev *s)
 {
-    return MIN(msi_nr_vectors_allocated(PCI_DEVICE(s)),
-               IMS_TESTDEV_MSI_VECTORS);
+    return MIN(msi_nr_vectors_allocated(PCI_DEVICE(s)), s->nr_msi);
 }
 
 static bool ims_testdev_msi_enabled(ImsTestdev *s, uint32_t slot)
@@ -290,7 +292,13 @@ static uint32_t ims_testdev_msi_pending_bits(ImsTestdev *s)
 {
     PCIDevice *dev = PCI_DEVICE(s);
 
-    return pci_get_long(dev->config + dev->msi_cap + PCI_MSI_PENDING_64);
+    /* The registers for it come with the mask bits */
+    if (!s->msi_mask) {
+        return 0;
+    }
+    return pci_get_long(dev->config + dev->msi_cap +
+                        (s->msi_64bit ? PCI_MSI_PENDING_64 :
+                         PCI_MSI_PENDING_32));
 }
 
 static bool ims_testdev_msi_pending(ImsTestdev *s, uint32_t slot)
@@ -306,8 +314,13 @@ static MSIMessage ims_testdev_msi_get_msg(ImsTestdev *s, uint32_t slot)
     MSIMessage msg = {};
 
     if (slot < allocated) {
-        msg.address = pci_get_quad(cap + PCI_MSI_ADDRESS_LO);
-        msg.data = pci_get_word(cap + PCI_MSI_DATA_64);
+        if (s->msi_64bit) {
+            msg.address = pci_get_quad(cap + PCI_MSI_ADDRESS_LO);
+            msg.data = pci_get_word(cap + PCI_MSI_DATA_64);
+        } else {
+            msg.address = pci_get_long(cap + PCI_MSI_ADDRESS_LO);
+            msg.data = pci_get_word(cap + PCI_MSI_DATA_32);
+        }
         msg.data = (msg.data & ~(allocated - 1)) | slot;
     }
     return msg;
@@ -1023,12 +1036,12 @@ static const MemoryRegionOps ims_testdev_msix_ops = {
     .impl = IMS_TESTDEV_ACCESS_ALL,
 };
 
-/* The lowest vector that could send; IMS_TESTDEV_MSI_VECTORS if none could */
+/* The lowest vector that could send; as many as there are if none could */
 static uint32_t ims_testdev_msi_first_live(ImsTestdev *s)
 {
     uint32_t slot;
 
-    for (slot = 0; slot < IMS_TESTDEV_MSI_VECTORS; slot++) {
+    for (slot = 0; slot < s->nr_msi; slot++) {
         if (ims_testdev_msi_enabled(s, slot) &&
             !ims_testdev_msi_masked(s, slot)) {
             break;
@@ -1055,7 +1068,7 @@ static void ims_testdev_config_write(PCIDevice *dev, uint32_t addr,
     pci_default_write_config(dev, addr, value, len);
     guard->engaged_in_io = was_engaged;
 
-    if (live == IMS_TESTDEV_MSI_VECTORS || !DEVICE(dev)->realized) {
+    if (live == s->nr_msi || !DEVICE(dev)->realized) {
         return;
     }
     new = ims_testdev_msi_get_msg(s, 0);
@@ -1074,7 +1087,7 @@ static void ims_testdev_pci_realize(PCIDevice *dev, Error **errp)
 {
     ImsTestdev *s = IMS_TESTDEV(dev);
     uint32_t nr_slots[IMS_TD_NR_KINDS] = {
-        [IMS_TD_KIND_MSI] = IMS_TESTDEV_MSI_VECTORS,
+        [IMS_TD_KIND_MSI] = s->nr_msi,
         [IMS_TD_KIND_MSIX] = s->nr_msix,
         [IMS_TD_KIND_TABLE] = s->nr_slots,
     };
@@ -1083,6 +1096,11 @@ static void ims_testdev_pci_realize(PCIDevice *dev, Error **errp)
     if (s->nr_slots < 1 || s->nr_slots > IMS_TESTDEV_SLOTS_MAX) {
         error_setg(errp, "slots must be from 1 to %d",
                    (int)IMS_TESTDEV_SLOTS_MAX);
+        return;
+    }
+    if (!is_power_of_2(s->nr_msi) || s->nr_msi > IMS_TESTDEV_MSI_VECTORS_MAX) {
+        error_setg(errp, "msi-vectors must be a power of two from 1 to %d",
+                   IMS_TESTDEV_MSI_VECTORS_MAX);
         return;
     }
     if (s->nr_msix < 1 || s->nr_msix > IMS_TESTDEV_MSIX_VECTORS_MAX) {
@@ -1109,7 +1127,7 @@ static void ims_testdev_pci_realize(PCIDevice *dev, Error **errp)
                           s, "ims-testdev-msix-table",
                           s->nr_msix * PCI_MSIX_ENTRY_SIZE);
 
-    if (msi_init(dev, 0, IMS_TESTDEV_MSI_VECTORS, true, true, errp)) {
+    if (msi_init(dev, 0, s->nr_msi, s->msi_64bit, s->msi_mask, errp)) {
         return;
     }
     if (msix_init(dev, s->nr_msix, &s->msix_mr, IMS_TD_BAR_MSIX, 0,
@@ -1222,7 +1240,7 @@ static const VMStateDescription vmstate_ims_testdev_kind = {
     .minimum_version_id = 1,
     .fields = (VMStateField[]) {
         VMSTATE_UINT32_EQUAL(nr_slots, ImsTestdevKind,
-                             "give both sides the same slots="),
+                             "give both sides the same properties"),
         VMSTATE_UINT32(fired, ImsTestdevKind),
         VMSTATE_UINT32(sent, ImsTestdevKind),
         VMSTATE_UINT32(held, ImsTestdevKind),
@@ -1275,6 +1293,9 @@ static const VMStateDescription vmstate_ims_testdev = {
 
 static Property ims_testdev_properties[] = {
     DEFINE_PROP_UINT32("slots", ImsTestdev, nr_slots, 2048),
+    DEFINE_PROP_UINT32("msi-vectors", ImsTestdev, nr_msi, 32),
+    DEFINE_PROP_BOOL("msi-64bit", ImsTestdev, msi_64bit, true),
+    DEFINE_PROP_BOOL("msi-mask", ImsTestdev, msi_mask, true),
     DEFINE_PROP_UINT32("msix-vectors", ImsTestdev, nr_msix, 2048),
     DEFINE_PROP_END_OF_LIST(),
 };

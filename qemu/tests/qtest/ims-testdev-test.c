@@ -466,11 +466,135 @@ static void test_bad_properties(void)
     qts = qtest_init("-machine q35 -nodefaults -device pcie-root-port,id=rp");
     device_add_fails(qts, "slots", 0, "slots must be from 1 to 1048576");
     device_add_fails(qts, "slots", 1048577, "slots must be from 1 to 1048576");
+    device_add_fails(qts, "msi-vectors", 0,
+                     "msi-vectors must be a power of two from 1 to 32");
+    device_add_fails(qts, "msi-vectors", 24,
+                     "msi-vectors must be a power of two from 1 to 32");
+    device_add_fails(qts, "msi-vectors", 64,
+                     "msi-vectors must be a power of two from 1 to 32");
     device_add_fails(qts, "msix-vectors", 0,
                      "msix-vectors must be from 1 to 2048");
     device_add_fails(qts, "msix-vectors", 2049,
                      "msix-vectors must be from 1 to 2048");
     qtest_quit(qts);
+}
+
+/* Each form that PCI allows for the MSI capability */
+typedef struct ImsMsiForm {
+    const char *name;
+    uint32_t nr;
+    bool is_64bit;
+    bool has_mask;
+} ImsMsiForm;
+
+static const ImsMsiForm msi_forms[] = {
+    { "64bit-mask-16", 16, true, true },
+    { "64bit-plain-32", 32, true, false },
+    { "64bit-plain-1", 1, true, false },
+    { "32bit-mask-8", 8, false, true },
+    { "32bit-plain-4", 4, false, false },
+    { "32bit-mask-1", 1, false, true },
+};
+
+static void test_msi_form(const void *opaque)
+{
+    const ImsMsiForm *f = opaque;
+    uint32_t last = f->nr - 1, all = MAKE_64BIT_MASK(0, f->nr);
+    uint8_t cap, data, mask, pending;
+    uint16_t flags;
+    ImsTest t;
+
+    ims_start(&t, "-device ims-testdev,addr=04.0,msi-vectors=%u,msi-64bit=%s,"
+              "msi-mask=%s", f->nr, f->is_64bit ? "on" : "off",
+              f->has_mask ? "on" : "off");
+    ims_map(&t, DEVFN);
+    cap = t.msi_cap;
+    data = cap + (f->is_64bit ? PCI_MSI_DATA_64 : PCI_MSI_DATA_32);
+    mask = cap + (f->is_64bit ? PCI_MSI_MASK_64 : PCI_MSI_MASK_32);
+    pending = cap + (f->is_64bit ? PCI_MSI_PENDING_64 : PCI_MSI_PENDING_32);
+
+    flags = qpci_config_readw(t.dev, cap + PCI_MSI_FLAGS);
+    g_assert_cmphex(flags, ==, (f->is_64bit ? PCI_MSI_FLAGS_64BIT : 0) |
+                    (f->has_mask ? PCI_MSI_FLAGS_MASKBIT : 0) |
+                    ctz32(f->nr) << 1);
+    g_assert_cmpuint(kind_read(&t, IMS_TD_KIND_MSI, IMS_TD_REG_KIND_SLOTS), ==,
+                     f->nr);
+
+    qpci_config_writel(t.dev, cap + PCI_MSI_ADDRESS_LO, RAM_MSG);
+    if (f->is_64bit) {
+        qpci_config_writel(t.dev, cap + PCI_MSI_ADDRESS_HI, 0);
+    }
+    qpci_config_writew(t.dev, data, 0x1200);
+    qpci_config_writew(t.dev, cap + PCI_MSI_FLAGS,
+                       flags | PCI_MSI_FLAGS_ENABLE | ctz32(f->nr) << 4);
+    assert_breaches(&t, 0);
+
+    ims_fire(&t, IMS_TD_KIND_MSI, last);
+    g_assert_cmphex(ram_take(&t, RAM_MSG), ==, 0x1200 | last);
+    assert_kind(&t, IMS_TD_KIND_MSI, 1, 1, 0, 0, 0);
+    ims_fire(&t, IMS_TD_KIND_MSI, f->nr);
+    assert_breach(&t, IMS_TD_BREACH_RANGE, IMS_TD_KIND_MSI, f->nr, 1);
+
+    if (f->has_mask) {
+        /* There is a bit for each vector, and for no more */
+        qpci_config_writel(t.dev, mask, UINT32_MAX);
+        g_assert_cmphex(qpci_config_readl(t.dev, mask), ==, all);
+        ims_fire(&t, IMS_TD_KIND_MSI, last);
+        g_assert_cmphex(ram_take(&t, RAM_MSG), ==, 0);
+        g_assert_cmphex(qpci_config_readl(t.dev, pending), ==, 1U << last);
+        assert_kind(&t, IMS_TD_KIND_MSI, 2, 1, 1, 0, 1);
+        g_assert_cmphex(slot_read(&t, IMS_TD_KIND_MSI, last,
+                                  IMS_TD_REG_SLOT_STATE), ==,
+                        IMS_TD_SLOT_MASKED | IMS_TD_SLOT_PENDING |
+                        IMS_TD_SLOT_HAS_MSG);
+        qpci_config_writel(t.dev, mask, 0);
+        g_assert_cmphex(ram_take(&t, RAM_MSG), ==, 0x1200 | last);
+        assert_kind(&t, IMS_TD_KIND_MSI, 2, 2, 1, 0, 0);
+    } else {
+        g_assert_cmphex(slot_read(&t, IMS_TD_KIND_MSI, last,
+                                  IMS_TD_REG_SLOT_STATE), ==,
+                        IMS_TD_SLOT_HAS_MSG);
+    }
+    assert_breaches(&t, 0);
+
+    /* Live: the change is a breach in whatever place the data is */
+    qpci_config_writew(t.dev, data, 0x3400);
+    assert_breach(&t, IMS_TD_BREACH_MSG_UNMASKED, IMS_TD_KIND_MSI, 0, 0x3400);
+    ims_end(&t);
+}
+
+/* Devices with different properties side by side know nothing of each other */
+static void test_several(void)
+{
+    ImsTest a, b;
+
+    ims_start(&a, "-device ims-testdev,addr=04.0,slots=16,msi-vectors=1,"
+              "msix-vectors=3 -device ims-testdev,addr=05.0,msi-mask=off");
+    b = a;
+    ims_map(&a, DEVFN);
+    ims_map(&b, QPCI_DEVFN(5, 0));
+    g_assert_cmpuint(kind_read(&a, IMS_TD_KIND_MSI, IMS_TD_REG_KIND_SLOTS), ==,
+                     1);
+    g_assert_cmpuint(kind_read(&a, IMS_TD_KIND_MSIX, IMS_TD_REG_KIND_SLOTS),
+                     ==, 3);
+    g_assert_cmpuint(kind_read(&a, IMS_TD_KIND_TABLE, IMS_TD_REG_KIND_SLOTS),
+                     ==, 16);
+    g_assert_cmpuint(kind_read(&b, IMS_TD_KIND_MSI, IMS_TD_REG_KIND_SLOTS), ==,
+                     MSI_VECTORS);
+    g_assert_cmpuint(kind_read(&b, IMS_TD_KIND_MSIX, IMS_TD_REG_KIND_SLOTS),
+                     ==, MSIX_VECTORS);
+
+    msix_set_msg(&a, 2, RAM_MSG, DATA);
+    msix_set_mask(&a, 2, false);
+    msix_enable(&a, true);
+    ims_fire(&a, IMS_TD_KIND_MSIX, 2);
+    g_assert_cmphex(ram_take(&a, RAM_MSG), ==, DATA);
+    ims_fire(&b, IMS_TD_KIND_MSIX, 2);
+    assert_breach(&b, IMS_TD_BREACH_NO_MSG, IMS_TD_KIND_MSIX, 2, 0);
+    assert_kind(&a, IMS_TD_KIND_MSIX, 1, 1, 0, 0, 0);
+    assert_breaches(&a, 0);
+    g_free(b.dev);
+    ims_end(&a);
 }
 
 /* An unmasked slot sends one message for each fire, and as it was stored */
@@ -1605,6 +1729,13 @@ int main(int argc, char **argv)
 
         qtest_add_data_func(path, GUINT_TO_POINTER(slots[i]), test_slots);
     }
+    for (i = 0; i < ARRAY_SIZE(msi_forms); i++) {
+        g_autofree char *path = g_strdup_printf("/ims-testdev/msi-form/%s",
+                                                msi_forms[i].name);
+
+        qtest_add_data_func(path, &msi_forms[i], test_msi_form);
+    }
+    qtest_add_func("/ims-testdev/several", test_several);
     qtest_add_func("/ims-testdev/bad-properties", test_bad_properties);
     add_for_kinds("fire-unmasked", test_fire_unmasked);
     add_for_kinds("fire-masked", test_fire_masked);
