@@ -167,6 +167,9 @@ struct ims_td_slot {
  * @vectors:		PCI_IRQ_* if all are enabled at once, or 0
  * @create_store:	Create a store of the kind, if it can be done. Returns
  *			the id or what the core says.
+ * @can_free:		Whether @free_irq can be called, if it can be called
+ *			but for that. May be NULL.
+ * @free_irq:		Free a single interrupt, if it can be done
  * @read_slot:		Read the slot as the device has it, if it can be done
  */
 struct ims_td_kind {
@@ -174,6 +177,8 @@ struct ims_td_kind {
 	unsigned int	vectors;
 	int		(*create_store)(struct ims_testdev *td, struct ims_td_store *store,
 					unsigned int flags);
+	bool		(*can_free)(struct pci_dev *pdev);
+	void		(*free_irq)(struct ims_testdev *td, const struct ims_td_slot *slot);
 	void		(*read_slot)(struct ims_testdev *td, unsigned int nr,
 				     struct ims_testdev_slot *to);
 };
@@ -219,6 +224,20 @@ static void ims_td_table_read_slot(struct ims_testdev *td, unsigned int nr,
 	to->ctrl = readl(slot + IMS_TD_SLOT_CTRL);
 }
 
+static void ims_td_table_free_irq(struct ims_testdev *td, const struct ims_td_slot *slot)
+{
+	lockdep_assert_held(&td->lock);
+
+	pci_ims_store_free_irq(td->pdev, slot->store, slot->map);
+}
+
+static void ims_td_msix_free_irq(struct ims_testdev *td, const struct ims_td_slot *slot)
+{
+	lockdep_assert_held(&td->lock);
+
+	pci_msix_free_irq(td->pdev, slot->map);
+}
+
 static const struct ims_td_kind ims_td_kinds[IMS_TD_NR_KINDS] = {
 	[IMS_TD_KIND_MSI]	= {
 		.name		= "msi",
@@ -227,10 +246,13 @@ static const struct ims_td_kind ims_td_kinds[IMS_TD_NR_KINDS] = {
 	[IMS_TD_KIND_MSIX]	= {
 		.name		= "msix",
 		.vectors	= PCI_IRQ_MSIX,
+		.can_free	= pci_msix_can_alloc_dyn,
+		.free_irq	= ims_td_msix_free_irq,
 	},
 	[IMS_TD_KIND_TABLE]	= {
 		.name		= "table",
 		.create_store	= ims_td_table_create_store,
+		.free_irq	= ims_td_table_free_irq,
 		.read_slot	= ims_td_table_read_slot,
 	},
 };
@@ -328,13 +350,32 @@ static int ims_td_request_one(struct ims_testdev *td, struct ims_td_slot *slot, 
 	return 0;
 }
 
-static void ims_td_release_one(struct ims_testdev *td, struct ims_td_slot *slot)
+static int ims_td_release_one(struct ims_testdev *td, struct ims_td_slot *slot, unsigned int flags)
 {
 	lockdep_assert_held(&td->lock);
 
 	free_irq(slot->map.virq, slot);
 	slot->requested = false;
 	slot->masked = false;
+	return 0;
+}
+
+static int ims_td_mask_one(struct ims_testdev *td, struct ims_td_slot *slot, unsigned int flags)
+{
+	lockdep_assert_held(&td->lock);
+
+	disable_irq(slot->map.virq);
+	slot->masked = true;
+	return 0;
+}
+
+static int ims_td_unmask_one(struct ims_testdev *td, struct ims_td_slot *slot, unsigned int flags)
+{
+	lockdep_assert_held(&td->lock);
+
+	slot->masked = false;
+	enable_irq(slot->map.virq);
+	return 0;
 }
 
 /* Slots: the bookkeeping of what the core has allocated */
@@ -375,12 +416,13 @@ static void ims_td_drop_slot(struct ims_testdev *td, struct ims_td_slot *slot)
 	kfree(slot);
 }
 
-static void ims_td_free_one(struct ims_testdev *td, struct ims_td_slot *slot)
+static int ims_td_free_one(struct ims_testdev *td, struct ims_td_slot *slot, unsigned int flags)
 {
 	lockdep_assert_held(&td->lock);
 
-	pci_ims_store_free_irq(td->pdev, slot->store, slot->map);
+	ims_td_kinds[slot->kind].free_irq(td, slot);
 	ims_td_drop_slot(td, slot);
+	return 0;
 }
 
 /* Stores */
@@ -429,9 +471,9 @@ static void ims_td_take_down(struct ims_testdev *td)
 	for (kind = 0; kind < IMS_TD_NR_KINDS; kind++) {
 		xa_for_each(&td->slots[kind], nr, slot) {
 			if (slot->requested)
-				ims_td_release_one(td, slot);
+				ims_td_release_one(td, slot, 0);
 			if (slot->store)
-				ims_td_free_one(td, slot);
+				ims_td_free_one(td, slot, 0);
 			cond_resched();
 		}
 		if (td->nr_vectors[kind])
@@ -455,6 +497,41 @@ static int ims_td_check_range(struct ims_testdev *td, u32 kind, u32 first, u32 c
 	return 0;
 }
 
+static int ims_td_has_no_handler(struct ims_testdev *td, const struct ims_td_slot *slot)
+{
+	return slot->requested ? -EBUSY : 0;
+}
+
+static int ims_td_has_handler(struct ims_testdev *td, const struct ims_td_slot *slot)
+{
+	return slot->requested ? 0 : -ENOENT;
+}
+
+static int ims_td_can_free(struct ims_testdev *td, const struct ims_td_slot *slot)
+{
+	const struct ims_td_kind *kind = &ims_td_kinds[slot->kind];
+
+	if (!kind->free_irq)
+		return -EINVAL;
+	if (kind->can_free && !kind->can_free(td->pdev))
+		return -EOPNOTSUPP;
+	return ims_td_has_no_handler(td, slot);
+}
+
+static int ims_td_can_mask(struct ims_testdev *td, const struct ims_td_slot *slot)
+{
+	if (slot->masked)
+		return -EBUSY;
+	return ims_td_has_handler(td, slot);
+}
+
+static int ims_td_can_unmask(struct ims_testdev *td, const struct ims_td_slot *slot)
+{
+	if (!slot->requested)
+		return -ENOENT;
+	return slot->masked ? 0 : -EINVAL;
+}
+
 /**
  * ims_td_check_slots - Check that a call can be made for all slots of a range
  * @td:		The device
@@ -467,7 +544,8 @@ static int ims_td_check_range(struct ims_testdev *td, u32 kind, u32 first, u32 c
  *	   says, -ENOENT if a slot has no interrupt, or what @check says.
  */
 static int ims_td_check_slots(struct ims_testdev *td, const struct ims_testdev_range *range,
-			      u32 flags, int (*check)(const struct ims_td_slot *slot))
+			      u32 flags,
+			      int (*check)(struct ims_testdev *td, const struct ims_td_slot *slot))
 {
 	struct ims_td_slot *slot;
 	unsigned int i;
@@ -486,48 +564,58 @@ static int ims_td_check_slots(struct ims_testdev *td, const struct ims_testdev_r
 		slot = xa_load(&td->slots[range->kind], range->first + i);
 		if (!slot)
 			return -ENOENT;
-		ret = check(slot);
+		ret = check(td, slot);
 		if (ret)
 			return ret;
 	}
 	return 0;
 }
 
-static int ims_td_has_no_handler(const struct ims_td_slot *slot)
-{
-	return slot->requested ? -EBUSY : 0;
-}
-
-static int ims_td_has_handler(const struct ims_td_slot *slot)
-{
-	return slot->requested ? 0 : -ENOENT;
-}
-
-static int ims_td_can_free(const struct ims_td_slot *slot)
-{
-	if (!slot->store)
-		return -EINVAL;
-	return ims_td_has_no_handler(slot);
-}
-
-static int ims_td_can_mask(const struct ims_td_slot *slot)
-{
-	if (slot->masked)
-		return -EBUSY;
-	return ims_td_has_handler(slot);
-}
-
-static int ims_td_can_unmask(const struct ims_td_slot *slot)
-{
-	if (!slot->requested)
-		return -ENOENT;
-	return slot->masked ? 0 : -EINVAL;
-}
-
 /* The last slot of a range that ims_td_check_slots() has passed */
 static unsigned long ims_td_last(const struct ims_testdev_range *range)
 {
 	return range->first + range->count - 1;
+}
+
+/**
+ * struct ims_td_range_op - Something to do with all slots of a range, or with none
+ * @flags:	Flags that are known
+ * @check:	Says whether it can be done for a slot
+ * @fn:		Does it, with the flags given
+ * @undo:	Undoes it, for an @fn that can fail
+ */
+struct ims_td_range_op {
+	u32	flags;
+	int	(*check)(struct ims_testdev *td, const struct ims_td_slot *slot);
+	int	(*fn)(struct ims_testdev *td, struct ims_td_slot *slot, unsigned int flags);
+	int	(*undo)(struct ims_testdev *td, struct ims_td_slot *slot, unsigned int flags);
+};
+
+static int ims_td_do_range(struct ims_testdev *td, const struct ims_testdev_range *range,
+			   const struct ims_td_range_op *op)
+{
+	struct ims_td_slot *slot;
+	struct xarray *slots;
+	unsigned long nr;
+	int ret;
+
+	ret = ims_td_check_slots(td, range, op->flags, op->check);
+	if (ret)
+		return ret;
+
+	slots = &td->slots[range->kind];
+	xa_for_each_range(slots, nr, slot, range->first, ims_td_last(range)) {
+		ret = op->fn(td, slot, range->flags);
+		if (ret)
+			goto undo;
+		cond_resched();
+	}
+	return 0;
+
+undo:
+	while (nr-- > range->first)
+		op->undo(td, xa_load(slots, nr), 0);
+	return ret;
 }
 
 /*
@@ -546,6 +634,8 @@ static int ims_td_ioc_info(struct ims_testdev *td, void *arg)
 	info->nr_kinds = IMS_TD_NR_KINDS;
 	for (kind = 0; kind < IMS_TD_NR_KINDS; kind++)
 		info->slots[kind] = td->nr_slots[kind];
+	if (pci_msix_can_alloc_dyn(td->pdev))
+		info->flags |= IMS_TESTDEV_INFO_MSIX_DYN;
 	strscpy(info->name, pci_name(td->pdev), sizeof(info->name));
 	return 0;
 }
@@ -679,21 +769,48 @@ static int ims_td_ioc_store_remove(struct ims_testdev *td, void *arg)
 
 static int ims_td_check_vectors(struct ims_testdev *td, const struct ims_testdev_vectors *vectors)
 {
-	if (vectors->flags || vectors->reserved)
+	if (vectors->flags & ~IMS_TESTDEV_VECTORS_AFFINITY || vectors->reserved)
 		return -EINVAL;
 	if (vectors->kind >= IMS_TD_NR_KINDS || !td->nr_slots[vectors->kind] ||
 	    !ims_td_kinds[vectors->kind].vectors)
 		return -ENXIO;
-	return 0;
+	if (!vectors->step)
+		return 0;
+	if (vectors->kind != IMS_TD_KIND_MSIX || vectors->flags || !vectors->count)
+		return -EINVAL;
+	return (u64)(vectors->count - 1) * vectors->step < td->nr_slots[IMS_TD_KIND_MSIX] ?
+		0 : -ERANGE;
+}
+
+/* Enable chosen entries of the MSI-X table */
+static int ims_td_enable_entries(struct ims_testdev *td, const struct ims_testdev_vectors *vectors,
+				 unsigned int min)
+{
+	struct msix_entry *entries;
+	unsigned int i;
+	int ret;
+
+	entries = kcalloc(vectors->count, sizeof(*entries), GFP_KERNEL);
+	if (!entries)
+		return -ENOMEM;
+
+	for (i = 0; i < vectors->count; i++)
+		entries[i].entry = i * vectors->step;
+
+	ret = pci_enable_msix_range(td->pdev, entries, min, vectors->count);
+	kfree(entries);
+	return ret;
 }
 
 static int ims_td_ioc_vectors_enable(struct ims_testdev *td, void *arg)
 {
-	const struct ims_testdev_vectors *vectors = arg;
+	struct ims_testdev_vectors *vectors = arg;
+	unsigned int min = vectors->min ?: vectors->count;
+	unsigned int step = vectors->step ?: 1;
 	unsigned int kind = vectors->kind;
 	struct ims_td_slot *slot;
+	unsigned int i, flags;
 	struct msi_map map;
-	unsigned int i;
 	int ret;
 
 	ret = ims_td_check_vectors(td, vectors);
@@ -702,22 +819,29 @@ static int ims_td_ioc_vectors_enable(struct ims_testdev *td, void *arg)
 	if (td->nr_vectors[kind])
 		return -EBUSY;
 
-	ret = pci_alloc_irq_vectors(td->pdev, vectors->count, vectors->count,
-				    ims_td_kinds[kind].vectors);
+	flags = ims_td_kinds[kind].vectors;
+	if (vectors->flags & IMS_TESTDEV_VECTORS_AFFINITY)
+		flags |= PCI_IRQ_AFFINITY;
+
+	if (vectors->step)
+		ret = ims_td_enable_entries(td, vectors, min);
+	else
+		ret = pci_alloc_irq_vectors(td->pdev, min, vectors->count, flags);
 	if (ret < 0)
 		return ret;
 
-	td->nr_vectors[kind] = vectors->count;
+	vectors->count = ret;
+	td->nr_vectors[kind] = ret;
 
 	for (i = 0; i < vectors->count; i++) {
-		map.index = i;
-		map.virq = pci_irq_vector(td->pdev, i);
+		map.index = i * step;
+		map.virq = pci_irq_vector(td->pdev, map.index);
 		if (map.virq < 0) {
 			ret = map.virq;
 			goto disable;
 		}
 
-		slot = ims_td_add_slot(td, kind, i, 0, map);
+		slot = ims_td_add_slot(td, kind, map.index, 0, map);
 		if (IS_ERR(slot)) {
 			ret = PTR_ERR(slot);
 			goto disable;
@@ -730,18 +854,27 @@ disable:
 	return ret;
 }
 
+static void ims_td_done_vectors_enable(struct ims_testdev *td, void *arg, int err)
+{
+	const struct ims_testdev_vectors *vectors = arg;
+
+	if (err)
+		ims_td_disable_vectors(td, vectors->kind);
+}
+
 static int ims_td_ioc_vectors_disable(struct ims_testdev *td, void *arg)
 {
 	const struct ims_testdev_vectors *vectors = arg;
+	const struct ims_testdev_vectors only_kind = { .kind = vectors->kind };
 	struct ims_td_slot *slot;
 	unsigned long nr;
 	int ret;
 
+	if (memcmp(vectors, &only_kind, sizeof(only_kind)))
+		return -EINVAL;
 	ret = ims_td_check_vectors(td, vectors);
 	if (ret)
 		return ret;
-	if (vectors->count)
-		return -EINVAL;
 	if (!td->nr_vectors[vectors->kind])
 		return -ENOENT;
 
@@ -754,32 +887,22 @@ static int ims_td_ioc_vectors_disable(struct ims_testdev *td, void *arg)
 	return 0;
 }
 
-/**
- * ims_td_alloc_one - Allocate an interrupt in a store
- * @td:		The device
- * @alloc:	What user space asks for
- * @i:		How many were allocated before for the same request
- * @affdesc:	Wanted affinity, or NULL
- *
- * Context: Process context, with ims_testdev::lock held.
- * Return: The slot, or an error pointer: what the core says, or -ENOMEM.
- */
-static struct ims_td_slot *ims_td_alloc_one(struct ims_testdev *td,
-					    const struct ims_testdev_alloc *alloc, unsigned int i,
-					    const struct irq_affinity_desc *affdesc)
+/* Like ims_td_alloc_one(), in a store */
+static struct ims_td_slot *ims_td_alloc_in_store(struct ims_testdev *td,
+						 const struct ims_testdev_alloc *alloc,
+						 unsigned int index,
+						 const struct irq_affinity_desc *affdesc)
 {
 	union msi_instance_cookie value = { .value = alloc->cookie };
 	unsigned long id = alloc->store;
 	union msi_instance_cookie *cookie;
 	struct ims_td_store *store;
 	struct ims_td_slot *slot;
-	unsigned int index;
 	struct msi_map map;
 
 	lockdep_assert_held(&td->lock);
 
 	cookie = alloc->flags & IMS_TESTDEV_ALLOC_NO_COOKIE ? NULL : &value;
-	index = alloc->index == IMS_TESTDEV_ANY_INDEX ? MSI_ANY_INDEX : alloc->index + i;
 
 	if (alloc->store == IMS_TESTDEV_FIRST_STORE) {
 		id = 0;
@@ -803,6 +926,48 @@ static struct ims_td_slot *ims_td_alloc_one(struct ims_testdev *td,
 	if (IS_ERR(slot))
 		pci_ims_store_free_irq(td->pdev, store->id, map);
 	return slot;
+}
+
+/* Like ims_td_alloc_one(), for MSI-X */
+static struct ims_td_slot *ims_td_alloc_msix(struct ims_testdev *td, unsigned int index,
+					     const struct irq_affinity_desc *affdesc)
+{
+	struct ims_td_slot *slot;
+	struct msi_map map;
+
+	lockdep_assert_held(&td->lock);
+
+	map = pci_msix_alloc_irq_at(td->pdev, index, affdesc);
+	if (map.index < 0)
+		return ERR_PTR(map.index);
+
+	slot = ims_td_add_slot(td, IMS_TD_KIND_MSIX, map.index, 0, map);
+	if (IS_ERR(slot))
+		pci_msix_free_irq(td->pdev, map);
+	return slot;
+}
+
+/**
+ * ims_td_alloc_one - Allocate an interrupt in a store or for MSI-X
+ * @td:		The device
+ * @alloc:	What user space asks for
+ * @i:		How many were allocated before for the same request
+ * @affdesc:	Wanted affinity, or NULL
+ *
+ * Context: Process context, with ims_testdev::lock held.
+ * Return: The slot, or an error pointer: what the core says, or -ENOMEM.
+ */
+static struct ims_td_slot *ims_td_alloc_one(struct ims_testdev *td,
+					    const struct ims_testdev_alloc *alloc, unsigned int i,
+					    const struct irq_affinity_desc *affdesc)
+{
+	unsigned int index;
+
+	index = alloc->index == IMS_TESTDEV_ANY_INDEX ? MSI_ANY_INDEX : alloc->index + i;
+
+	if (alloc->flags & IMS_TESTDEV_ALLOC_MSIX)
+		return ims_td_alloc_msix(td, index, affdesc);
+	return ims_td_alloc_in_store(td, alloc, index, affdesc);
 }
 
 static int ims_td_copy_maps(u64 to, struct ims_td_slot *const *slots, unsigned int count)
@@ -829,13 +994,16 @@ static int ims_td_copy_maps(u64 to, struct ims_td_slot *const *slots, unsigned i
 static int ims_td_check_alloc(const struct ims_testdev_alloc *alloc)
 {
 	const u32 flags = IMS_TESTDEV_ALLOC_CPU | IMS_TESTDEV_ALLOC_MANAGED |
-			  IMS_TESTDEV_ALLOC_NO_COOKIE;
+			  IMS_TESTDEV_ALLOC_NO_COOKIE | IMS_TESTDEV_ALLOC_MSIX;
 
 	if (alloc->flags & ~flags || alloc->reserved)
 		return -EINVAL;
 	if (!alloc->count || alloc->count > IMS_TD_ALLOC_MAX)
 		return -EINVAL;
 	if (alloc->store == IMS_TESTDEV_FIRST_STORE && alloc->index != IMS_TESTDEV_ANY_INDEX)
+		return -EINVAL;
+	if (alloc->flags & IMS_TESTDEV_ALLOC_MSIX &&
+	    (alloc->store || alloc->cookie || alloc->flags & IMS_TESTDEV_ALLOC_NO_COOKIE))
 		return -EINVAL;
 
 	if (alloc->flags & IMS_TESTDEV_ALLOC_CPU)
@@ -884,7 +1052,7 @@ static int ims_td_ioc_alloc(struct ims_testdev *td, void *arg)
 
 free_irqs:
 	while (i--)
-		ims_td_free_one(td, slots[i]);
+		ims_td_free_one(td, slots[i], 0);
 free_slots:
 	kvfree(slots);
 free_affdesc:
@@ -894,99 +1062,54 @@ free_affdesc:
 
 static int ims_td_ioc_free(struct ims_testdev *td, void *arg)
 {
-	const struct ims_testdev_range *range = arg;
-	struct ims_td_slot *slot;
-	unsigned long nr;
-	int ret;
+	static const struct ims_td_range_op op = {
+		.check	= ims_td_can_free,
+		.fn	= ims_td_free_one,
+	};
 
-	ret = ims_td_check_slots(td, range, 0, ims_td_can_free);
-	if (ret)
-		return ret;
-
-	xa_for_each_range(&td->slots[range->kind], nr, slot, range->first, ims_td_last(range)) {
-		ims_td_free_one(td, slot);
-		cond_resched();
-	}
-	return 0;
+	return ims_td_do_range(td, arg, &op);
 }
 
 static int ims_td_ioc_request(struct ims_testdev *td, void *arg)
 {
-	const struct ims_testdev_range *range = arg;
-	struct ims_td_slot *slot;
-	unsigned long nr;
-	int ret;
+	static const struct ims_td_range_op op = {
+		.flags	= IMS_TESTDEV_REQUEST_UNLAZY,
+		.check	= ims_td_has_no_handler,
+		.fn	= ims_td_request_one,
+		.undo	= ims_td_release_one,
+	};
 
-	ret = ims_td_check_slots(td, range, IMS_TESTDEV_REQUEST_UNLAZY, ims_td_has_no_handler);
-	if (ret)
-		return ret;
-
-	xa_for_each_range(&td->slots[range->kind], nr, slot, range->first, ims_td_last(range)) {
-		ret = ims_td_request_one(td, slot, range->flags);
-		if (ret)
-			goto release;
-		cond_resched();
-	}
-	return 0;
-
-release:
-	while (nr-- > range->first)
-		ims_td_release_one(td, xa_load(&td->slots[range->kind], nr));
-	return ret;
+	return ims_td_do_range(td, arg, &op);
 }
 
 static int ims_td_ioc_release(struct ims_testdev *td, void *arg)
 {
-	const struct ims_testdev_range *range = arg;
-	struct ims_td_slot *slot;
-	unsigned long nr;
-	int ret;
+	static const struct ims_td_range_op op = {
+		.check	= ims_td_has_handler,
+		.fn	= ims_td_release_one,
+	};
 
-	ret = ims_td_check_slots(td, range, 0, ims_td_has_handler);
-	if (ret)
-		return ret;
-
-	xa_for_each_range(&td->slots[range->kind], nr, slot, range->first, ims_td_last(range)) {
-		ims_td_release_one(td, slot);
-		cond_resched();
-	}
-	return 0;
+	return ims_td_do_range(td, arg, &op);
 }
 
 static int ims_td_ioc_mask(struct ims_testdev *td, void *arg)
 {
-	const struct ims_testdev_range *range = arg;
-	struct ims_td_slot *slot;
-	unsigned long nr;
-	int ret;
+	static const struct ims_td_range_op op = {
+		.check	= ims_td_can_mask,
+		.fn	= ims_td_mask_one,
+	};
 
-	ret = ims_td_check_slots(td, range, 0, ims_td_can_mask);
-	if (ret)
-		return ret;
-
-	xa_for_each_range(&td->slots[range->kind], nr, slot, range->first, ims_td_last(range)) {
-		disable_irq(slot->map.virq);
-		slot->masked = true;
-	}
-	return 0;
+	return ims_td_do_range(td, arg, &op);
 }
 
 static int ims_td_ioc_unmask(struct ims_testdev *td, void *arg)
 {
-	const struct ims_testdev_range *range = arg;
-	struct ims_td_slot *slot;
-	unsigned long nr;
-	int ret;
+	static const struct ims_td_range_op op = {
+		.check	= ims_td_can_unmask,
+		.fn	= ims_td_unmask_one,
+	};
 
-	ret = ims_td_check_slots(td, range, 0, ims_td_can_unmask);
-	if (ret)
-		return ret;
-
-	xa_for_each_range(&td->slots[range->kind], nr, slot, range->first, ims_td_last(range)) {
-		slot->masked = false;
-		enable_irq(slot->map.virq);
-	}
-	return 0;
+	return ims_td_do_range(td, arg, &op);
 }
 
 /* Count one more interrupt as expected from each slot that is to be fired */
@@ -1166,6 +1289,8 @@ static int ims_td_ioc_slots(struct ims_testdev *td, void *arg)
 		slot.sent = ims_td_read(td, IMS_TD_REG_SLOT_SENT);
 		if (ims_td_kinds[slots->kind].read_slot)
 			ims_td_kinds[slots->kind].read_slot(td, slots->first + i, &slot);
+		if (td->nr_vectors[slots->kind])
+			slot.virq = max(pci_irq_vector(td->pdev, slots->first + i), 0);
 
 		if (copy_to_user(to + i, &slot, sizeof(slot)))
 			return -EFAULT;
@@ -1347,7 +1472,7 @@ static const struct ims_td_ioctl ims_td_ioctls[] = {
 	{ IMS_TESTDEV_INFO,		ims_td_ioc_info },
 	{ IMS_TESTDEV_STORE_CREATE,	ims_td_ioc_store_create, ims_td_done_store_create },
 	{ IMS_TESTDEV_STORE_REMOVE,	ims_td_ioc_store_remove },
-	{ IMS_TESTDEV_VECTORS_ENABLE,	ims_td_ioc_vectors_enable },
+	{ IMS_TESTDEV_VECTORS_ENABLE,	ims_td_ioc_vectors_enable, ims_td_done_vectors_enable },
 	{ IMS_TESTDEV_VECTORS_DISABLE,	ims_td_ioc_vectors_disable },
 	{ IMS_TESTDEV_ALLOC,		ims_td_ioc_alloc },
 	{ IMS_TESTDEV_FREE,		ims_td_ioc_free },

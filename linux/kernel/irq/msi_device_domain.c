@@ -14,8 +14,10 @@
  *
  *   irq_chip callback		store's part		parent's part
  *   -----------------		------------		-------------
- *   irq_mask			mask			afterwards, if MSI_PARENT_MASK
- *   irq_unmask			unmask			first, if MSI_PARENT_MASK
+ *   irq_mask			mask, unless		afterwards, if MSI_PARENT_MASK
+ *				MSI_STORAGE_NO_MASK
+ *   irq_unmask			unmask, unless		first, if MSI_PARENT_MASK
+ *				MSI_STORAGE_NO_MASK
  *   irq_ack			-			if MSI_PARENT_ACK
  *   irq_eoi			-			if MSI_PARENT_EOI
  *   irq_retrigger		-			the first which has it
@@ -27,6 +29,8 @@
  *   irq_set_affinity		write_msg, unless	decides
  *				MSI_PARENT_STABLE_MSG
  *				or IRQ_SET_MASK_OK_DONE
+ *   the same with		write_msg, when		set_affinity_nomask, if
+ *   MSI_STORAGE_NO_MASK	the parent says so	the parent has it
  *   irq_write_msi_msg		write_msg		-
  *
  *   domain activate		write_msg		composes the message
@@ -37,7 +41,8 @@
  *
  *   - The store's write_msg, mask and unmask are invoked with the interrupt
  *     descriptor lock held and interrupts disabled.
- *   - A slot which has no interrupt, or one which is not activated, is masked.
+ *   - A slot which has no interrupt, or one which is not activated, is masked, or
+ *     has no message if the store cannot mask.
  *   - msi_slot::msg and msi_slot::masked are what the device should have. The
  *     bus takes care of that when the device is shut down, loses its state or
  *     gets it back.
@@ -51,31 +56,19 @@
 
 #include "internals.h"
 
-static inline struct msi_storage *irq_data_to_storage(struct irq_data *data)
-{
-	return data->chip_data;
-}
-
-static inline struct msi_slot *irq_data_to_slot(struct irq_data *data)
-{
-	return &irq_data_get_msi_desc(data)->slot;
-}
-
 static void msi_slot_mask(struct irq_data *data)
 {
-	struct msi_storage *storage = irq_data_to_storage(data);
-	struct msi_slot *slot = irq_data_to_slot(data);
+	struct msi_slot *slot = data->chip_data;
 
-	storage->ops->mask(storage, slot);
+	slot->storage->ops->mask(slot->storage, slot);
 	slot->masked = true;
 }
 
 static void msi_slot_unmask(struct irq_data *data)
 {
-	struct msi_storage *storage = irq_data_to_storage(data);
-	struct msi_slot *slot = irq_data_to_slot(data);
+	struct msi_slot *slot = data->chip_data;
 
-	storage->ops->unmask(storage, slot);
+	slot->storage->ops->unmask(slot->storage, slot);
 	slot->masked = false;
 }
 
@@ -91,13 +84,16 @@ static void msi_slot_unmask_parent(struct irq_data *data)
 	msi_slot_unmask(data);
 }
 
+/* The core expects an interrupt chip to have the callbacks, see irq_move_irq() */
+static void msi_slot_no_mask(struct irq_data *data) { }
+
 static void msi_slot_write_msg(struct irq_data *data, struct msi_msg *msg)
 {
-	struct msi_storage *storage = irq_data_to_storage(data);
 	struct msi_desc *desc = irq_data_get_msi_desc(data);
+	struct msi_slot *slot = data->chip_data;
 
-	storage->ops->write_msg(storage, &desc->slot, msg);
-	desc->slot.msg = *msg;
+	slot->storage->ops->write_msg(slot->storage, slot, msg);
+	slot->msg = *msg;
 
 	if (desc->write_msi_msg)
 		desc->write_msi_msg(desc, desc->write_msi_msg_data);
@@ -129,9 +125,10 @@ static int msi_slot_set_affinity(struct irq_data *data,
 }
 
 /* The function which owns the table at the top of this file */
-static void msi_device_domain_init_chip(struct msi_device_domain *dd,
+static void msi_device_domain_init_chip(struct msi_device_domain *dd, u32 flags,
 					const struct msi_parent_ops *pops)
 {
+	bool can_mask = !(flags & MSI_STORAGE_NO_MASK);
 	struct irq_chip *chip = &dd->chip;
 
 	chip->name = dd->name;
@@ -139,15 +136,17 @@ static void msi_device_domain_init_chip(struct msi_device_domain *dd,
 	chip->flags = pops->chip_flags | IRQCHIP_ONESHOT_SAFE;
 
 	if (pops->flags & MSI_PARENT_MASK) {
-		chip->irq_mask = msi_slot_mask_parent;
-		chip->irq_unmask = msi_slot_unmask_parent;
+		chip->irq_mask = can_mask ? msi_slot_mask_parent : irq_chip_mask_parent;
+		chip->irq_unmask = can_mask ? msi_slot_unmask_parent : irq_chip_unmask_parent;
 	} else {
-		chip->irq_mask = msi_slot_mask;
-		chip->irq_unmask = msi_slot_unmask;
+		chip->irq_mask = can_mask ? msi_slot_mask : msi_slot_no_mask;
+		chip->irq_unmask = can_mask ? msi_slot_unmask : msi_slot_no_mask;
 	}
 
 	if (pops->flags & MSI_PARENT_STABLE_MSG)
 		chip->irq_set_affinity = irq_chip_set_affinity_parent;
+	else if (!can_mask && pops->set_affinity_nomask)
+		chip->irq_set_affinity = pops->set_affinity_nomask;
 	else
 		chip->irq_set_affinity = msi_slot_set_affinity;
 
@@ -171,9 +170,10 @@ static int msi_device_domain_activate(struct irq_domain *domain,
 static void msi_device_domain_deactivate(struct irq_domain *domain,
 					 struct irq_data *data)
 {
+	struct msi_slot *slot = data->chip_data;
 	struct msi_msg msg = { };
 
-	if (!irq_data_to_slot(data)->masked)
+	if (slot->storage->ops->mask && !slot->masked)
 		msi_slot_mask(data);
 	msi_slot_write_msg(data, &msg);
 }
@@ -181,8 +181,8 @@ static void msi_device_domain_deactivate(struct irq_domain *domain,
 static int msi_device_domain_alloc(struct irq_domain *domain, unsigned int virq,
 				   unsigned int nr_irqs, void *arg)
 {
-	const struct msi_parent_ops *pops = domain->parent->msi_parent_ops;
 	struct msi_device_domain *dd = domain->host_data;
+	const struct msi_parent_ops *pops = dd->pops;
 	msi_alloc_info_t *info = arg;
 	irq_hw_number_t hwirq = info->hwirq;
 	unsigned int i;
@@ -194,7 +194,8 @@ static int msi_device_domain_alloc(struct irq_domain *domain, unsigned int virq,
 
 	for (i = 0; i < nr_irqs; i++) {
 		ret = irq_domain_set_hwirq_and_chip(domain, virq + i, hwirq + i,
-						    &dd->chip, &dd->storage);
+						    &dd->chip,
+						    msi_desc_slot(info->desc, i));
 		if (ret)
 			goto free_irqs;
 		if (pops->handler)
@@ -214,30 +215,6 @@ static const struct irq_domain_ops msi_device_domain_ops = {
 	.deactivate	= msi_device_domain_deactivate,
 };
 
-/*
- * The domain on which the device domains of @dev go. That's the MSI domain of
- * the device, or the parent of a global MSI domain which allows to be bypassed.
- */
-static struct irq_domain *msi_device_parent_domain(struct device *dev)
-{
-	struct irq_domain *domain = dev_get_msi_domain(dev);
-	struct msi_domain_info *info;
-
-	if (!domain || irq_domain_is_msi_parent(domain))
-		return domain;
-
-	/* Only global MSI domains have a struct msi_domain_info */
-	if (!irq_domain_is_msi(domain) || irq_domain_is_msi_device(domain) ||
-	    !domain->parent)
-		return NULL;
-
-	info = msi_get_domain_info(domain);
-	if (!(info->flags & MSI_FLAG_DEVICE_DOMAINS) ||
-	    !irq_domain_is_msi_parent(domain->parent))
-		return NULL;
-	return domain->parent;
-}
-
 /* What is wrong with a template, NULL if nothing is */
 static const char *msi_template_error(const struct msi_storage_template *tmpl,
 				      unsigned int size)
@@ -250,10 +227,16 @@ static const char *msi_template_error(const struct msi_storage_template *tmpl,
 		return "it has no storage ops";
 	if (!ops->write_msg)
 		return "the storage ops cannot write a message";
-	if (!ops->mask || !ops->unmask)
-		return "the storage ops cannot mask and unmask a slot";
 	if (!tmpl->requires)
 		return "it does not say what it requires of the parent domain";
+	if (tmpl->flags & MSI_STORAGE_NO_MASK) {
+		if (ops->mask || ops->unmask)
+			return "the storage ops can mask and it says that they cannot";
+		if (tmpl->requires & MSI_PARENT_PCI_IMS)
+			return "the slots of an IMS have to be maskable";
+	} else if (!ops->mask || !ops->unmask) {
+		return "the storage ops cannot mask and unmask a slot";
+	}
 	if (!size)
 		return "it has no slots";
 	if (size > MSI_MAX_INDEX || (tmpl->size && size > tmpl->size))
@@ -262,36 +245,24 @@ static const char *msi_template_error(const struct msi_storage_template *tmpl,
 }
 
 /**
- * msi_device_domain_create - Create the device domain of a message store
+ * msi_store_init - Make a message store from a template
  * @dev:	The device which has the store
- * @store:	The store
+ * @store:	The store, which has no template yet
  * @tmpl:	What to make the store from
  * @size:	Number of slots which the device has. 0 means @tmpl->size
  * @priv:	Private data for the storage ops
  *
- * @priv belongs to the store when this succeeds and stays with the caller
- * otherwise.
- *
  * Context: Task context, can sleep. The MSI lock of @dev must be held.
  *
  * Return: 0 on success, otherwise
- *	* -ENODEV     - No domain which can be the parent of a device domain, or
- *			the owner of @tmpl is going away
- *	* -EOPNOTSUPP - The parent domain cannot carry this kind of messages
+ *	* -ENODEV     - The owner of @tmpl is going away
  *	* -EINVAL     - @tmpl or @size are invalid
- *	* -ENOMEM     - Out of memory
- *	* Any error which the parent domain returns
  */
-int msi_device_domain_create(struct device *dev, struct msi_dev_store *store,
-			     const struct msi_storage_template *tmpl,
-			     unsigned int size, void *priv)
+int msi_store_init(struct device *dev, struct msi_dev_store *store,
+		   const struct msi_storage_template *tmpl, unsigned int size,
+		   void *priv)
 {
-	struct irq_domain *parent = msi_device_parent_domain(dev);
-	const struct msi_parent_ops *pops;
-	struct msi_device_domain *dd;
-	struct fwnode_handle *fwnode;
 	const char *error;
-	int ret;
 
 	lockdep_assert_held(&dev->msi.data->mutex);
 
@@ -305,10 +276,56 @@ int msi_device_domain_create(struct device *dev, struct msi_dev_store *store,
 		return -EINVAL;
 	}
 
-	if (!parent)
+	if (!try_module_get(tmpl->owner))
 		return -ENODEV;
 
-	pops = parent->msi_parent_ops;
+	store->tmpl = tmpl;
+	store->storage.ops = tmpl->ops;
+	store->storage.dev = dev;
+	store->storage.size = size;
+	store->storage.priv = priv;
+	return 0;
+}
+
+/**
+ * msi_store_exit - Undo msi_store_init()
+ * @store:	The store. It has no descriptors and no device domain any more
+ *
+ * The private data stays with the caller.
+ *
+ * Context: Task context, can sleep. The MSI lock of the device must be held,
+ *	    or the device data is going away.
+ */
+void msi_store_exit(struct msi_dev_store *store)
+{
+	module_put(store->tmpl->owner);
+	memset(&store->storage, 0, sizeof(store->storage));
+	store->tmpl = NULL;
+}
+
+/**
+ * msi_device_domain_create - Create the device domain of a message store
+ * @store:	The store, which has been initialized with msi_store_init()
+ * @parent:	The MSI parent domain
+ *
+ * Context: Task context, can sleep. The MSI lock of the device must be held.
+ *
+ * Return: 0 on success, otherwise
+ *	* -EOPNOTSUPP - The parent domain cannot carry this kind of messages
+ *	* -ENOMEM     - Out of memory
+ *	* Any error which the parent domain returns
+ */
+int msi_device_domain_create(struct msi_dev_store *store, struct irq_domain *parent)
+{
+	const struct msi_storage_template *tmpl = store->tmpl;
+	const struct msi_parent_ops *pops = parent->msi_parent_ops;
+	struct device *dev = store->storage.dev;
+	struct msi_device_domain *dd;
+	struct fwnode_handle *fwnode;
+	int ret = -ENOMEM;
+
+	lockdep_assert_held(&dev->msi.data->mutex);
+
 	if (tmpl->requires & ~pops->carries) {
 		dev_warn(dev, "%s: Not supported by interrupt domain %s%s%s\n",
 			 tmpl->name, parent->name,
@@ -316,13 +333,9 @@ int msi_device_domain_create(struct device *dev, struct msi_dev_store *store,
 		return -EOPNOTSUPP;
 	}
 
-	if (!try_module_get(tmpl->owner))
-		return -ENODEV;
-
-	ret = -ENOMEM;
 	dd = kzalloc(sizeof(*dd), GFP_KERNEL);
 	if (!dd)
-		goto put_module;
+		return -ENOMEM;
 
 	if (store->id == MSI_DEFAULT_STORE)
 		dd->name = kasprintf(GFP_KERNEL, "%s%s-%s", pops->prefix,
@@ -333,12 +346,8 @@ int msi_device_domain_create(struct device *dev, struct msi_dev_store *store,
 	if (!dd->name)
 		goto free_dd;
 
-	dd->tmpl = tmpl;
-	dd->storage.ops = tmpl->ops;
-	dd->storage.dev = dev;
-	dd->storage.size = size;
-	dd->storage.priv = priv;
-	msi_device_domain_init_chip(dd, pops);
+	dd->pops = pops;
+	msi_device_domain_init_chip(dd, tmpl->flags, pops);
 
 	fwnode = irq_domain_alloc_named_fwnode(dd->name);
 	if (!fwnode)
@@ -358,7 +367,8 @@ int msi_device_domain_create(struct device *dev, struct msi_dev_store *store,
 	dd->domain->bus_token = tmpl->bus_token;
 
 	if (pops->prepare) {
-		ret = pops->prepare(dd->domain, dev, size, &dd->alloc_info);
+		ret = pops->prepare(dd->domain, dev, store->storage.size,
+				    &dd->alloc_info);
 		if (ret)
 			goto remove_domain;
 	}
@@ -374,8 +384,6 @@ free_name:
 	kfree(dd->name);
 free_dd:
 	kfree(dd);
-put_module:
-	module_put(tmpl->owner);
 	return ret;
 }
 
@@ -390,25 +398,18 @@ put_module:
 void msi_device_domain_remove(struct msi_dev_store *store)
 {
 	struct msi_device_domain *dd = store->devdom;
-	const struct msi_parent_ops *pops;
 	struct fwnode_handle *fwnode;
-	struct msi_storage *storage;
 
 	if (!dd)
 		return;
 
-	pops = dd->domain->parent->msi_parent_ops;
 	fwnode = dd->domain->fwnode;
-	storage = &dd->storage;
 	store->devdom = NULL;
 
-	if (pops->teardown)
-		pops->teardown(dd->domain, storage->dev, &dd->alloc_info);
+	if (dd->pops->teardown)
+		dd->pops->teardown(dd->domain, store->storage.dev, &dd->alloc_info);
 	irq_domain_remove(dd->domain);
 	irq_domain_free_fwnode(fwnode);
-	if (storage->ops->release)
-		storage->ops->release(storage);
-	module_put(dd->tmpl->owner);
 	kfree(dd->name);
 	kfree(dd);
 }

@@ -12,10 +12,422 @@
  * msi_storage_ops. They are not part of the device driver but belong into
  * drivers/irqchip. The driver gets interrupts from the store and is otherwise
  * not concerned.
+ *
+ * None of the calls which enable, disable, allocate or free may be concurrent
+ * with another one for the same device, with the exception of those which
+ * allocate and free a single interrupt.
  */
 #include <linux/export.h>
+#include <linux/interrupt.h>
+#include <linux/irq.h>
 
+#include "../pci.h"
 #include "msi.h"
+
+/**
+ * pci_msi_enabled - Check whether message signaled interrupts can be used at all
+ *
+ * Context: Any context.
+ *
+ * Return: False if they are disabled by pci=nomsi on the kernel command line or
+ *	   by the firmware
+ */
+int pci_msi_enabled(void)
+{
+	return pci_msi_enable;
+}
+EXPORT_SYMBOL(pci_msi_enabled);
+
+/**
+ * pci_msi_vec_count - Number of MSI vectors which a device can send
+ * @dev:	The PCI device
+ *
+ * That's the Multiple Message Capable field, PCIe r6.0, sec 7.7.1.2.
+ *
+ * Context: Any context in which configuration space can be accessed.
+ *
+ * Return: A power of two from 1 to 32, -EINVAL if @dev has no MSI capability
+ */
+int pci_msi_vec_count(struct pci_dev *dev)
+{
+	u16 msgctl;
+
+	if (!dev->msi_cap)
+		return -EINVAL;
+
+	pci_read_config_word(dev, dev->msi_cap + PCI_MSI_FLAGS, &msgctl);
+	/* 6 and 7 are reserved, and a device which is gone reads as all ones */
+	return 1 << min((msgctl & PCI_MSI_FLAGS_QMASK) >> 1, 5);
+}
+EXPORT_SYMBOL(pci_msi_vec_count);
+
+/**
+ * pci_msix_vec_count - Number of entries in the MSI-X table of a device
+ * @dev:	The PCI device
+ *
+ * That's the Table Size field, PCIe r6.0, sec 7.7.2.2.
+ *
+ * Context: Any context in which configuration space can be accessed.
+ *
+ * Return: 1 to 2048, -EINVAL if @dev has no MSI-X capability
+ */
+int pci_msix_vec_count(struct pci_dev *dev)
+{
+	u16 control;
+
+	if (!dev->msix_cap)
+		return -EINVAL;
+
+	pci_read_config_word(dev, dev->msix_cap + PCI_MSIX_FLAGS, &control);
+	return msix_table_size(control);
+}
+EXPORT_SYMBOL(pci_msix_vec_count);
+
+/**
+ * pci_enable_msi - Enable MSI with a single vector
+ * @dev:	The PCI device
+ *
+ * Deprecated, use pci_alloc_irq_vectors(). The interrupt number is @dev->irq.
+ *
+ * Context: Task context, can sleep.
+ *
+ * Return: 0 on success, otherwise an error code as
+ *	   pci_alloc_irq_vectors_affinity() returns
+ */
+int pci_enable_msi(struct pci_dev *dev)
+{
+	int rc = __pci_enable_msi_range(dev, 1, 1, NULL);
+
+	return rc < 0 ? rc : 0;
+}
+EXPORT_SYMBOL(pci_enable_msi);
+
+/**
+ * pci_disable_msi - Disable MSI and free its vectors
+ * @dev:	The PCI device
+ *
+ * For drivers which use pci_enable_msi(). Does nothing if MSI is not enabled.
+ * The interrupt must have been freed with free_irq(). @dev->irq is the INTx
+ * interrupt afterwards.
+ *
+ * Context: Task context, can sleep.
+ */
+void pci_disable_msi(struct pci_dev *dev)
+{
+	if (!pci_msi_enable || !dev || !dev->msi_enabled)
+		return;
+
+	msi_lock_descs(&dev->dev);
+	pci_msi_shutdown(dev);
+	pci_free_msi_irqs(dev);
+	msi_unlock_descs(&dev->dev);
+}
+EXPORT_SYMBOL(pci_disable_msi);
+
+/**
+ * pci_enable_msix_range - Enable MSI-X for chosen entries of the table
+ * @dev:	The PCI device
+ * @entries:	The indices of the entries to use, in @entries[].entry. The
+ *		interrupt numbers are stored in @entries[].vector. NULL means the
+ *		first entries of the table
+ * @minvec:	Number of vectors which are required, at least 1
+ * @maxvec:	Number of vectors which are desired, and size of @entries
+ *
+ * Drivers without need to choose should use pci_alloc_irq_vectors().
+ *
+ * Context: Task context, can sleep.
+ *
+ * Return: The number of vectors, which belong to the first so many @entries,
+ *	   otherwise an error code as pci_alloc_irq_vectors_affinity() returns
+ */
+int pci_enable_msix_range(struct pci_dev *dev, struct msix_entry *entries,
+			  int minvec, int maxvec)
+{
+	return __pci_enable_msix_range(dev, entries, minvec, maxvec, NULL, 0);
+}
+EXPORT_SYMBOL(pci_enable_msix_range);
+
+/**
+ * pci_disable_msix - Disable MSI-X and free its vectors
+ * @dev:	The PCI device
+ *
+ * For drivers which use pci_enable_msix_range(). Does nothing if MSI-X is not
+ * enabled. The interrupts must have been freed with free_irq(). Frees also what
+ * pci_msix_alloc_irq_at() has allocated.
+ *
+ * Context: Task context, can sleep.
+ */
+void pci_disable_msix(struct pci_dev *dev)
+{
+	if (!pci_msi_enable || !dev || !dev->msix_enabled)
+		return;
+
+	msi_lock_descs(&dev->dev);
+	pci_msix_shutdown(dev);
+	pci_free_msi_irqs(dev);
+	msi_unlock_descs(&dev->dev);
+}
+EXPORT_SYMBOL(pci_disable_msix);
+
+/**
+ * pci_alloc_irq_vectors_affinity - Allocate interrupt vectors for a device
+ * @dev:	The PCI device
+ * @min_vecs:	Number of vectors which are required, at least 1
+ * @max_vecs:	Number of vectors which are desired
+ * @flags:	%PCI_IRQ_MSIX, %PCI_IRQ_MSI, %PCI_IRQ_LEGACY: the kinds to try, in
+ *		this order. %PCI_IRQ_AFFINITY: spread the vectors over the CPUs,
+ *		%PCI_IRQ_VIRTUAL: allow more vectors than the MSI-X table has
+ * @affd:	Optional, with %PCI_IRQ_AFFINITY: How to spread the vectors
+ *
+ * The interrupt number of a vector, for request_irq(), is pci_irq_vector().
+ * The vectors are freed with pci_free_irq_vectors().
+ *
+ * Context: Task context, can sleep.
+ *
+ * Return: The number of vectors allocated, which can be less than @max_vecs,
+ *	   otherwise the error of the last kind which was tried:
+ *	* -ENOSPC - @dev or the platform has less than @min_vecs vectors
+ *	* -EINVAL - The kind is not supported by @dev, disabled for it, or a kind
+ *		    of message signaled interrupts is enabled already
+ *	* -ERANGE - @max_vecs is less than @min_vecs
+ *	* -ENOMEM - Out of memory
+ *	* Any error which the interrupt domain returns
+ */
+int pci_alloc_irq_vectors_affinity(struct pci_dev *dev, unsigned int min_vecs,
+				   unsigned int max_vecs, unsigned int flags,
+				   struct irq_affinity *affd)
+{
+	struct irq_affinity msi_default_affd = {0};
+	int nvecs = -ENOSPC;
+
+	if (flags & PCI_IRQ_AFFINITY) {
+		if (!affd)
+			affd = &msi_default_affd;
+	} else {
+		if (WARN_ON(affd))
+			affd = NULL;
+	}
+
+	if (flags & PCI_IRQ_MSIX) {
+		nvecs = __pci_enable_msix_range(dev, NULL, min_vecs, max_vecs,
+						affd, flags);
+		if (nvecs > 0)
+			return nvecs;
+	}
+
+	if (flags & PCI_IRQ_MSI) {
+		nvecs = __pci_enable_msi_range(dev, min_vecs, max_vecs, affd);
+		if (nvecs > 0)
+			return nvecs;
+	}
+
+	/* use legacy IRQ if allowed */
+	if (flags & PCI_IRQ_LEGACY) {
+		if (min_vecs == 1 && dev->irq) {
+			/*
+			 * Invoke the affinity spreading logic to ensure that
+			 * the device driver can adjust queue configuration
+			 * for the single interrupt case.
+			 */
+			if (affd)
+				irq_create_affinity_masks(1, affd);
+			pci_intx(dev, 1);
+			return 1;
+		}
+	}
+
+	return nvecs;
+}
+EXPORT_SYMBOL(pci_alloc_irq_vectors_affinity);
+
+/**
+ * pci_free_irq_vectors - Free the interrupt vectors of a device
+ * @dev:	The PCI device
+ *
+ * Undoes pci_alloc_irq_vectors() and everything which pci_msix_alloc_irq_at()
+ * did since. The interrupts must have been freed with free_irq().
+ *
+ * Context: Task context, can sleep.
+ */
+void pci_free_irq_vectors(struct pci_dev *dev)
+{
+	pci_disable_msix(dev);
+	pci_disable_msi(dev);
+}
+EXPORT_SYMBOL(pci_free_irq_vectors);
+
+/**
+ * pci_irq_vector - Get the interrupt number of a vector
+ * @dev:	The PCI device
+ * @nr:		With MSI-X the index of the entry in the table, with MSI the
+ *		number of the vector, with INTx 0
+ *
+ * Context: Task context, can sleep. Takes the MSI lock of @dev.
+ *
+ * Return: The Linux interrupt number, -EINVAL if there is no such vector
+ */
+int pci_irq_vector(struct pci_dev *dev, unsigned int nr)
+{
+	unsigned int irq;
+
+	if (!dev->msi_enabled && !dev->msix_enabled)
+		return !nr ? dev->irq : -EINVAL;
+
+	irq = msi_get_virq(&dev->dev, nr);
+	return irq ? irq : -EINVAL;
+}
+EXPORT_SYMBOL(pci_irq_vector);
+
+/**
+ * pci_irq_get_affinity - Get the affinity which a vector was allocated with
+ * @dev:	The PCI device
+ * @nr:		The vector, as for pci_irq_vector()
+ *
+ * Context: Task context, can sleep. Takes the MSI lock of @dev.
+ *
+ * Return: The CPUs. All possible ones for INTx. NULL if the vector was allocated
+ *	   without affinity or if there is no such vector. Valid as long as
+ *	   the vector is allocated
+ */
+const struct cpumask *pci_irq_get_affinity(struct pci_dev *dev, int nr)
+{
+	int idx, irq = pci_irq_vector(dev, nr);
+	struct msi_desc *desc;
+
+	if (WARN_ON_ONCE(irq <= 0))
+		return NULL;
+
+	desc = irq_get_msi_desc(irq);
+	/* Non-MSI does not have the information handy */
+	if (!desc)
+		return cpu_possible_mask;
+
+	/* MSI[X] interrupts can be allocated without affinity descriptor */
+	if (!desc->affinity)
+		return NULL;
+
+	/* A descriptor has one mask for each of its messages */
+	idx = nr - desc->msi_index;
+	return &desc->affinity[idx].mask;
+}
+EXPORT_SYMBOL(pci_irq_get_affinity);
+
+/**
+ * pci_restore_msi_state - Restore the MSI or MSI-X state of a device
+ * @dev:	The PCI device
+ *
+ * Writes messages, mask bits and the enable bit after the device has lost them.
+ * pci_restore_state() calls this.
+ *
+ * Context: Task context, can sleep. Takes the MSI lock of @dev.
+ */
+void pci_restore_msi_state(struct pci_dev *dev)
+{
+	__pci_restore_msi_state(dev);
+	__pci_restore_msix_state(dev);
+}
+EXPORT_SYMBOL_GPL(pci_restore_msi_state);
+
+/**
+ * pci_msix_can_alloc_dyn - Check whether MSI-X vectors can be allocated one by one
+ * @dev:	The PCI device
+ *
+ * MSI-X does not have to be enabled for the check.
+ *
+ * Context: Any context.
+ *
+ * Return: True if pci_msix_alloc_irq_at() and pci_msix_free_irq() can be used for
+ *	   @dev. That takes an MSI-X capability and a platform with device MSI
+ *	   domains
+ */
+bool pci_msix_can_alloc_dyn(struct pci_dev *dev)
+{
+	return dev->msix_cap && !pci_msi_ignore_mask &&
+	       msi_parent_carries(&dev->dev, MSI_PARENT_PCI_MSIX | MSI_PARENT_PCI_MSIX_DYN);
+}
+EXPORT_SYMBOL_GPL(pci_msix_can_alloc_dyn);
+
+/**
+ * pci_msix_alloc_irq_at - Allocate an MSI-X vector while MSI-X is enabled
+ * @dev:	The PCI device
+ * @index:	The entry of the MSI-X table, or %MSI_ANY_INDEX for any which is free
+ * @affdesc:	Optional: Affinity of the interrupt. NULL means the default one
+ *
+ * MSI-X must have been enabled, with at least one vector, by
+ * pci_alloc_irq_vectors() or pci_enable_msix_range(). The new vector is like one
+ * which was allocated then: pci_irq_vector() finds it and pci_free_irq_vectors()
+ * frees it, unless pci_msix_free_irq() did so before. The entry is masked until
+ * the interrupt is requested.
+ *
+ * CPU vectors are assigned when the interrupt is requested. It's request_irq()
+ * which fails with -ENOSPC when there are none left.
+ *
+ * Context: Task context, can sleep. Takes the MSI lock of @dev.
+ *
+ * Return: A &struct msi_map. On failure the interrupt number is 0 and the index
+ * is a negative error code:
+ *	* -EOPNOTSUPP - See pci_msix_can_alloc_dyn()
+ *	* -EINVAL     - MSI-X is not enabled
+ *	* -ERANGE     - @index is beyond the end of the table
+ *	* -EBUSY      - @index is in use
+ *	* -ENOSPC     - The table or the resources of the platform are exhausted
+ *	* -EIO        - The platform's message does not fit the device
+ *	* -ENOMEM     - Out of memory or of Linux interrupt numbers
+ */
+struct msi_map pci_msix_alloc_irq_at(struct pci_dev *dev, unsigned int index,
+				     const struct irq_affinity_desc *affdesc)
+{
+	struct msi_map map = { .index = -EOPNOTSUPP };
+	struct msi_desc desc = {
+		.affinity	= (struct irq_affinity_desc *)affdesc,
+	};
+
+	if (!pci_msix_can_alloc_dyn(dev))
+		return map;
+
+	/* Without device data MSI-X has never been enabled */
+	map.index = -EINVAL;
+	if (!dev->dev.msi.data)
+		return map;
+
+	pci_msix_init_desc(dev, &desc);
+	desc.msi_index = index;
+
+	msi_lock_descs(&dev->dev);
+	if (dev->msix_enabled) {
+		map = msi_default_store_alloc_irq(&dev->dev, &desc);
+		if (map.virq && pci_msi_verify_desc(dev, irq_get_msi_desc(map.virq))) {
+			msi_default_store_free_irq(&dev->dev, map);
+			map = (struct msi_map){ .index = -EIO };
+		}
+	}
+	msi_unlock_descs(&dev->dev);
+	return map;
+}
+EXPORT_SYMBOL_GPL(pci_msix_alloc_irq_at);
+
+/**
+ * pci_msix_free_irq - Free an MSI-X vector while MSI-X is enabled
+ * @dev:	The PCI device
+ * @map:	What pci_msix_alloc_irq_at() returned, or index and interrupt number
+ *		of a vector which was allocated when MSI-X was enabled
+ *
+ * The interrupt must have been freed with free_irq(). MSI-X stays enabled even
+ * when this was the last vector.
+ *
+ * Context: Task context, can sleep. Takes the MSI lock of @dev.
+ */
+void pci_msix_free_irq(struct pci_dev *dev, struct msi_map map)
+{
+	if (WARN_ON_ONCE(!pci_msix_can_alloc_dyn(dev) || !dev->dev.msi.data))
+		return;
+
+	msi_lock_descs(&dev->dev);
+	if (!WARN_ON_ONCE(!dev->msix_enabled))
+		msi_default_store_free_irq(&dev->dev, map);
+	msi_unlock_descs(&dev->dev);
+}
+EXPORT_SYMBOL_GPL(pci_msix_free_irq);
 
 /**
  * pci_create_ims_store - Create an Interrupt Message Store for a device

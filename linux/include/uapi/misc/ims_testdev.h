@@ -10,7 +10,8 @@
  *
  *   store	what STORE_CREATE makes: a window of a kind's slots, with an id
  *   index	the place of an interrupt in its store; slot = window start + index
- *   vectors	what VECTORS_ENABLE makes: all interrupts of MSI or of MSI-X
+ *   vectors	what VECTORS_ENABLE makes: interrupts of MSI or of MSI-X. While
+ *		MSI-X is enabled, ALLOC makes more of them and FREE takes them away.
  *   request	install the handler that counts; release removes it again
  *   expected	how often the handler of a slot should have run by now
  *
@@ -41,7 +42,7 @@
 
 #include <misc/ims_testdev_regs.h>
 
-#define IMS_TESTDEV_API_VERSION		1
+#define IMS_TESTDEV_API_VERSION		2
 #define IMS_TESTDEV_MAX_KINDS		8
 #define IMS_TESTDEV_MAX_CODES		16
 
@@ -56,14 +57,21 @@
  * @api_version: IMS_TESTDEV_API_VERSION of the driver
  * @nr_kinds: How many members of @slots have a meaning
  * @slots: The number of slots of each kind, zero if the device lacks it
+ * @flags: IMS_TESTDEV_INFO_*
+ * @reserved: Zero
  * @name: Name of the PCI device, as in /sys/bus/pci/devices
  */
 struct ims_testdev_info {
 	__u32	api_version;
 	__u32	nr_kinds;
 	__u32	slots[IMS_TESTDEV_MAX_KINDS];
+	__u32	flags;
+	__u32	reserved;
 	char	name[32];
 };
+
+/* What pci_msix_can_alloc_dyn() says */
+#define IMS_TESTDEV_INFO_MSIX_DYN	0x1
 
 /**
  * struct ims_testdev_store - A store to create or to remove
@@ -109,17 +117,26 @@ struct ims_testdev_store {
 
 /**
  * struct ims_testdev_vectors - MSI or MSI-X vectors to enable or to disable
- * @kind: IMS_TD_KIND_MSI or IMS_TD_KIND_MSIX
- * @count: How many to enable. VECTORS_DISABLE wants zero.
- * @flags: Zero
+ * @kind: IMS_TD_KIND_MSI or IMS_TD_KIND_MSIX. VECTORS_DISABLE looks at this
+ *	  alone, all the rest must be zero.
+ * @count: How many to enable. Set to how many were.
+ * @min: How many it must be, zero for all of them
+ * @step: For MSI-X only: Enable every @step-th entry of the table. Zero is the
+ *	  same as one, but for the call that is made.
+ * @flags: IMS_TESTDEV_VECTORS_*
  * @reserved: Zero
  */
 struct ims_testdev_vectors {
 	__u32	kind;
 	__u32	count;
+	__u32	min;
+	__u32	step;
 	__u32	flags;
 	__u32	reserved;
 };
+
+/* Have the kernel spread and manage the affinity. Not with @step. */
+#define IMS_TESTDEV_VECTORS_AFFINITY	0x1
 
 /**
  * struct ims_testdev_map - An allocated interrupt
@@ -136,13 +153,15 @@ struct ims_testdev_map {
 };
 
 /**
- * struct ims_testdev_alloc - Interrupts to allocate in a store
- * @store: Store id. The core gets it even if the driver doesn't know it.
+ * struct ims_testdev_alloc - Interrupts to allocate in a store, or for MSI-X
+ * @store: Store id. The core gets it even if the driver doesn't know it. Zero
+ *	   with IMS_TESTDEV_ALLOC_MSIX.
  * @index: Index of the first one, the others follow, or
  *	   IMS_TESTDEV_ANY_INDEX. Not checked by the driver.
  * @count: How many
  * @flags: IMS_TESTDEV_ALLOC_*
- * @cookie: Value handed to the store with each
+ * @cookie: Value handed to the store with each. Zero with
+ *	    IMS_TESTDEV_ALLOC_MSIX.
  * @cpu: Wanted CPU, with IMS_TESTDEV_ALLOC_CPU. Zero otherwise.
  * @reserved: Zero
  * @maps: Pointer to an array of @count struct ims_testdev_map to fill in, or 0
@@ -164,6 +183,8 @@ struct ims_testdev_alloc {
 #define IMS_TESTDEV_ALLOC_MANAGED	0x2
 /* Pass no cookie at all */
 #define IMS_TESTDEV_ALLOC_NO_COOKIE	0x4
+/* Allocate vectors of MSI-X, not in a store. Not with the one above. */
+#define IMS_TESTDEV_ALLOC_MSIX		0x8
 
 /**
  * struct ims_testdev_range - Slots of a kind that a call is about
@@ -172,8 +193,9 @@ struct ims_testdev_alloc {
  * @count: How many. Each one must have an interrupt.
  * @flags: IMS_TESTDEV_REQUEST_* for REQUEST, otherwise zero
  *
- * FREE wants slots that are allocated in a store and have no handler (EBUSY),
- * REQUEST ones that have none (EBUSY), RELEASE, MASK and UNMASK ones that have
+ * FREE wants slots that have no handler (EBUSY) and are allocated in a store or
+ * for MSI-X (EINVAL), which must be able to do that (EOPNOTSUPP). REQUEST wants
+ * ones that have none (EBUSY), RELEASE, MASK and UNMASK ones that have
  * (ENOENT). MASK wants slots that are not masked (EBUSY), and UNMASK the
  * reverse (EINVAL): masking does not nest.
  */
@@ -314,7 +336,8 @@ struct ims_testdev_stats {
  * @addr_hi: Likewise
  * @data: Likewise
  * @ctrl: Likewise
- * @reserved: Zero
+ * @virq: What pci_irq_vector() says for a kind of vectors that are enabled, zero
+ *	  if it says that there is none and for all other kinds
  */
 struct ims_testdev_slot {
 	__u32	state;
@@ -324,7 +347,7 @@ struct ims_testdev_slot {
 	__u32	addr_hi;
 	__u32	data;
 	__u32	ctrl;
-	__u32	reserved;
+	__u32	virq;
 };
 
 /**
@@ -418,7 +441,7 @@ struct ims_testdev_forget {
 #define IMS_TESTDEV_INFO		_IOR(IMS_TESTDEV_IOC, 0x00, struct ims_testdev_info)
 #define IMS_TESTDEV_STORE_CREATE	_IOWR(IMS_TESTDEV_IOC, 0x01, struct ims_testdev_store)
 #define IMS_TESTDEV_STORE_REMOVE	_IOW(IMS_TESTDEV_IOC, 0x02, struct ims_testdev_store)
-#define IMS_TESTDEV_VECTORS_ENABLE	_IOW(IMS_TESTDEV_IOC, 0x03, struct ims_testdev_vectors)
+#define IMS_TESTDEV_VECTORS_ENABLE	_IOWR(IMS_TESTDEV_IOC, 0x03, struct ims_testdev_vectors)
 #define IMS_TESTDEV_VECTORS_DISABLE	_IOW(IMS_TESTDEV_IOC, 0x04, struct ims_testdev_vectors)
 #define IMS_TESTDEV_ALLOC		_IOW(IMS_TESTDEV_IOC, 0x05, struct ims_testdev_alloc)
 #define IMS_TESTDEV_FREE		_IOW(IMS_TESTDEV_IOC, 0x06, struct ims_testdev_range)

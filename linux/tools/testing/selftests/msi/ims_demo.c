@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,7 +78,8 @@ static int tell(int fd, unsigned int kind, unsigned int count, const char *title
 		 sum.received == count && !sum.lost && !sum.spurious && !breaches.count);
 }
 
-static int demo(int fd, unsigned int slots, unsigned int msix)
+/* With @fewer take fewer slots if the remapping unit has not got enough for @slots */
+static int demo(int fd, unsigned int slots, bool fewer, unsigned int msix)
 {
 	const unsigned int table = IMS_TD_KIND_TABLE;
 	struct ims_testdev_info info;
@@ -96,15 +98,19 @@ static int demo(int fd, unsigned int slots, unsigned int msix)
 		return fail("creation of the store", id);
 
 	/* Both kinds are set up before either is fired. */
+	ret = mt_vectors_enable(fd, IMS_TD_KIND_MSIX, msix);
+	if (ret)
+		return fail("enabling MSI-X", ret);
 	ret = mt_alloc(fd, id, 0, slots, NULL);
+	while (ret == -ENOSPC && fewer && slots > 1) {
+		slots /= 2;
+		ret = mt_alloc(fd, id, 0, slots, NULL);
+	}
 	if (ret)
 		return fail("allocation in the store", ret);
 	ret = mt_request(fd, table, 0, slots);
 	if (ret)
 		return fail("request in the store", ret);
-	ret = mt_vectors_enable(fd, IMS_TD_KIND_MSIX, msix);
-	if (ret)
-		return fail("enabling MSI-X", ret);
 	ret = mt_request(fd, IMS_TD_KIND_MSIX, 0, msix);
 	if (ret)
 		return fail("request of MSI-X", ret);
@@ -148,12 +154,14 @@ int main(int argc, char **argv)
 		{ }
 	};
 	unsigned int slots = 1024, msix = 64;
+	bool fewer = true;
 	int fd, opt, ret;
 
 	while ((opt = getopt_long(argc, argv, "s:m:", options, NULL)) != -1) {
 		switch (opt) {
 		case 's':
 			slots = parse_count(optarg);
+			fewer = false;
 			break;
 		case 'm':
 			msix = parse_count(optarg);
@@ -171,7 +179,7 @@ int main(int argc, char **argv)
 	fd = mt_open();
 	if (fd < 0)
 		return fail(mt_node(), fd);
-	ret = demo(fd, slots, msix);
+	ret = demo(fd, slots, fewer, msix);
 	close(fd);
 	return ret;
 }

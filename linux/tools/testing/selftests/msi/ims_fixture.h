@@ -11,6 +11,9 @@
 #define IMS_FIXTURE_H
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "../kselftest_harness.h"
 #include "msi_test.h"
@@ -26,6 +29,7 @@ FIXTURE(ims)
 	int			fd;		/* the device, -1 if closed */
 	int			kmsg;		/* kernel log from the start of the test on */
 	struct ims_testdev_info	info;
+	bool			msi_has_mask;	/* MSI vectors can be masked */
 	bool			judged;		/* counters and log are the test's */
 	bool			pending;	/* slots stay pending at the end, rightly */
 };
@@ -87,9 +91,13 @@ static inline void expect_settled(struct __test_metadata *_metadata, struct ims_
 static inline void expect_no_breach(struct __test_metadata *_metadata, struct ims_data *self)
 {
 	struct ims_testdev_breaches breaches;
+	unsigned int excused = 0;
 
 	ASSERT_EQ(0, mt_breaches(self->fd, &breaches, false));
-	EXPECT_EQ(0, breaches.count)
+	/* A message that can't be masked changes unmasked. Nobody can help that. */
+	if (!self->msi_has_mask)
+		excused = breaches.by_code[IMS_TD_BREACH_MSG_UNMASKED];
+	EXPECT_EQ(excused, breaches.count)
 		TH_LOG("first breach: code %u kind %u where %u value %#x", breaches.log[0].code,
 		       breaches.log[0].kind, breaches.log[0].where, breaches.log[0].value);
 }
@@ -153,6 +161,134 @@ static inline unsigned int move_and_fire(struct __test_metadata *_metadata, stru
 	return before;
 }
 
+/*
+ * A process moves the interrupt from CPU to CPU until the pipe @stop is closed.
+ * The CPU that it finds busy or gone it passes over.
+ */
+static inline void move_until(unsigned int virq, int stop)
+{
+	unsigned int cpu = 0;
+	char byte;
+
+	fcntl(stop, F_SETFL, O_NONBLOCK);
+	while (read(stop, &byte, 1) < 0) {
+		mt_set_affinity(virq, cpu);
+		cpu = mt_cpu_is_online(cpu + 1) > 0 ? cpu + 1 : 0;
+	}
+	_exit(0);
+}
+
+/* Fire it @nr times meanwhile. It has not been received since the request. */
+static inline void fire_while_moving(struct __test_metadata *_metadata, struct ims_data *self,
+				     unsigned int kind, unsigned int slot, unsigned int virq,
+				     unsigned int nr)
+{
+	int stop[2], status;
+	unsigned int i;
+	pid_t child;
+
+	ASSERT_EQ(0, pipe(stop));
+	child = fork();
+	ASSERT_LE(0, child);
+	if (!child) {
+		close(stop[1]);
+		move_until(virq, stop[0]);
+	}
+	close(stop[0]);
+
+	/* One at a time: two that meet in one CPU's APIC are one interrupt. */
+	for (i = 0; i < nr; i++) {
+		EXPECT_EQ(0, mt_fire(self->fd, kind, slot));
+		EXPECT_EQ(0, mt_settle(self->fd, kind));
+	}
+
+	close(stop[1]);
+	EXPECT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
+	expect_received(_metadata, self, kind, slot, 1, nr);
+}
+
+/* A CPU that is online, isn't number 0 and can be made to go offline */
+static inline int find_spare_cpu(void)
+{
+	unsigned int cpu;
+
+	for (cpu = 1; mt_cpu_is_online(cpu) >= 0; cpu++) {
+		if (mt_cpu_is_online(cpu))
+			return cpu;
+	}
+	return -1;
+}
+
+/* Setting up interrupts by the thousand takes minutes on a kernel with lock debugging. */
+static inline bool is_slow(void)
+{
+	return !access("/proc/lockdep", F_OK);
+}
+
+/* What sysfs has for the interrupts of a range, all of which are allocated */
+static inline void expect_modes(struct __test_metadata *_metadata, struct ims_data *self,
+				unsigned int kind, unsigned int first, unsigned int count,
+				const char *mode)
+{
+	struct ims_testdev_count counts[32];
+	char path[256], text[16];
+	unsigned int i;
+
+	ASSERT_GE(ARRAY_SIZE(counts), count);
+	ASSERT_EQ(0, mt_counts(self->fd, kind, first, count, NULL, counts));
+	for (i = 0; i < count; i++) {
+		snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/msi_irqs/%u",
+			 self->info.name, counts[i].virq);
+		EXPECT_EQ(0, mt_read_file(path, text, sizeof(text)));
+		EXPECT_STREQ(mode, text);
+	}
+}
+
+/* How many interrupts sysfs has for the device */
+static inline int count_msi_irqs(struct ims_data *self)
+{
+	char dir[128];
+	int ret;
+
+	snprintf(dir, sizeof(dir), "/sys/bus/pci/devices/%s/msi_irqs", self->info.name);
+	ret = mt_count_files(dir);
+
+	/* The directory comes when the driver first enables something. */
+	return ret == -ENOENT ? 0 : ret;
+}
+
+static const char bind[] = "/sys/bus/pci/drivers/ims_testdev/bind";
+static const char unbind[] = "/sys/bus/pci/drivers/ims_testdev/unbind";
+
+/* New lines of the kernel log about the device that hold @text, from all there were */
+static inline int kmsg_about(struct ims_data *self, int kmsg, const char *text)
+{
+	const char *const all[] = { self->info.name, text, NULL };
+	char line[512];
+	int ret;
+
+	ret = mt_kmsg_read(kmsg, all, line, sizeof(line));
+	close(kmsg);
+	return ret;
+}
+
+/*
+ * Have the PCI core find the device anew, and open it. It thinks that MSI-X is
+ * enabled until then, when the driver has forgotten its vectors.
+ */
+static inline void rescan_device(struct __test_metadata *_metadata, struct ims_data *self)
+{
+	char path[128];
+
+	close(self->fd);
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/remove", self->info.name);
+	EXPECT_EQ(0, mt_write_file(path, "1"));
+	EXPECT_EQ(0, mt_write_file("/sys/bus/pci/rescan", "1"));
+	self->fd = mt_open();
+	ASSERT_LE(0, self->fd);
+}
+
 /* Reset the device: nothing is set up, all is zero */
 static inline void reset_device(struct __test_metadata *_metadata, struct ims_data *self)
 {
@@ -193,12 +329,17 @@ static inline void expect_good(struct __test_metadata *_metadata, struct ims_dat
 
 FIXTURE_SETUP(ims)
 {
+	int ret;
+
 	self->kmsg = mt_kmsg_open();
 	ASSERT_LE(0, self->kmsg);
 	self->fd = mt_open();
 	ASSERT_LE(0, self->fd);
 	ASSERT_EQ(0, mt_info(self->fd, &self->info));
 	ASSERT_EQ(IMS_TESTDEV_API_VERSION, self->info.api_version);
+	ret = mt_msi_has_mask(self->info.name);
+	ASSERT_LE(0, ret);
+	self->msi_has_mask = ret;
 	reset_device(_metadata, self);
 }
 

@@ -83,6 +83,36 @@ int mt_vectors_enable(int fd, unsigned int kind, unsigned int count)
 	return call(fd, IMS_TESTDEV_VECTORS_ENABLE, &vectors);
 }
 
+int mt_vectors_enable_min(int fd, unsigned int kind, unsigned int min, unsigned int count)
+{
+	struct ims_testdev_vectors vectors = { .kind = kind, .count = count, .min = min };
+	int ret = call(fd, IMS_TESTDEV_VECTORS_ENABLE, &vectors);
+
+	return ret ? ret : (int)vectors.count;
+}
+
+int mt_vectors_enable_step(int fd, unsigned int count, unsigned int step)
+{
+	struct ims_testdev_vectors vectors = {
+		.kind	= IMS_TD_KIND_MSIX,
+		.count	= count,
+		.step	= step,
+	};
+
+	return call(fd, IMS_TESTDEV_VECTORS_ENABLE, &vectors);
+}
+
+int mt_vectors_enable_affinity(int fd, unsigned int kind, unsigned int count)
+{
+	struct ims_testdev_vectors vectors = {
+		.kind	= kind,
+		.count	= count,
+		.flags	= IMS_TESTDEV_VECTORS_AFFINITY,
+	};
+
+	return call(fd, IMS_TESTDEV_VECTORS_ENABLE, &vectors);
+}
+
 int mt_vectors_disable(int fd, unsigned int kind)
 {
 	struct ims_testdev_vectors vectors = { .kind = kind };
@@ -113,6 +143,34 @@ int mt_alloc_cpu(int fd, unsigned int store, unsigned int count, unsigned int cp
 		.flags	= IMS_TESTDEV_ALLOC_CPU,
 		.cpu	= cpu,
 		.maps	= (uintptr_t)maps,
+	};
+
+	if (managed)
+		alloc.flags |= IMS_TESTDEV_ALLOC_MANAGED;
+	return call(fd, IMS_TESTDEV_ALLOC, &alloc);
+}
+
+int mt_alloc_msix(int fd, unsigned int index, unsigned int count, struct ims_testdev_map *maps)
+{
+	struct ims_testdev_alloc alloc = {
+		.index	= index,
+		.count	= count,
+		.flags	= IMS_TESTDEV_ALLOC_MSIX,
+		.maps	= (uintptr_t)maps,
+	};
+
+	return call(fd, IMS_TESTDEV_ALLOC, &alloc);
+}
+
+int mt_alloc_msix_cpu(int fd, unsigned int index, unsigned int cpu, bool managed,
+		      struct ims_testdev_map *map)
+{
+	struct ims_testdev_alloc alloc = {
+		.index	= index,
+		.count	= 1,
+		.flags	= IMS_TESTDEV_ALLOC_MSIX | IMS_TESTDEV_ALLOC_CPU,
+		.cpu	= cpu,
+		.maps	= (uintptr_t)map,
 	};
 
 	if (managed)
@@ -520,6 +578,40 @@ int mt_debugfs_irq(unsigned int virq, char *buf, size_t size)
 	return mt_read_file(path, buf, size);
 }
 
+int mt_config_read(const char *name, unsigned int offset, unsigned int width, __u32 *value)
+{
+	char path[128];
+	ssize_t got;
+	int fd;
+
+	*value = 0;
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	got = pread(fd, value, width, offset);
+	close(fd);
+	return got == (ssize_t)width ? 0 : -EIO;
+}
+
+int mt_find_capability(const char *name, unsigned int id)
+{
+	/* See the PCI specification: a list that starts at 0x34, each id, next */
+	unsigned int steps = 48, at = 0x34;
+	__u32 value;
+	int ret;
+
+	ret = mt_config_read(name, at, 1, &value);
+	while (!ret && value && steps--) {
+		at = value & ~3U;
+		ret = mt_config_read(name, at, 1, &value);
+		if (!ret && value == id)
+			return at;
+		ret = ret ? ret : mt_config_read(name, at + 1, 1, &value);
+	}
+	return ret;
+}
+
 int mt_kmsg_open(void)
 {
 	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -551,22 +643,35 @@ static bool has_any(const char *text, const char *const *any)
 	return false;
 }
 
-static int kmsg_read(int fd, bool (*has)(const char *text, const char *const *texts),
-		     const char *const *texts, char *line, size_t size)
+/* Capability id of MSI, and offset and bit in it */
+#define CAP_MSI		0x05
+#define MSI_FLAGS	2
+#define MSI_FLAGS_MASK	0x100
+
+int mt_msi_has_mask(const char *name)
+{
+	int ret = mt_find_capability(name, CAP_MSI);
+	__u32 flags = 0;
+
+	if (!ret)
+		return -ENOENT;
+	ret = ret < 0 ? ret : mt_config_read(name, ret + MSI_FLAGS, 2, &flags);
+	return ret ? ret : !!(flags & MSI_FLAGS_MASK);
+}
+
+/*
+ * Call fn() with each new line. Returns 0, or -EPIPE if lines were overwritten
+ * before they could be read.
+ */
+static int walk_kmsg(int fd, void (*fn)(char *line, void *arg), void *arg)
 {
 	char record[8192], *text;
-	int count = 0;
 	ssize_t len;
 
-	line[0] = 0;
 	for (;;) {
 		len = read(fd, record, sizeof(record) - 1);
-		if (len < 0 && errno == EPIPE) {
-			/* Overwritten before it was read: can't judge. */
-			return -EPIPE;
-		}
 		if (len < 0)
-			return errno == EAGAIN ? count : -errno;
+			return errno == EAGAIN ? 0 : -errno;
 
 		/* "level,sequence,time,flags;text\n KEY=value\n..." */
 		record[len] = 0;
@@ -575,11 +680,61 @@ static int kmsg_read(int fd, bool (*has)(const char *text, const char *const *te
 			continue;
 		text++;
 		text[strcspn(text, "\n")] = 0;
-		if (!has(text, texts))
-			continue;
-		snprintf(line, size, "%s", text);
-		count++;
+		fn(text, arg);
 	}
+}
+
+struct kmsg_match {
+	bool			(*has)(const char *text, const char *const *texts);
+	const char *const	*texts;
+	char			*line;
+	size_t			size;
+	int			count;
+};
+
+static void match_line(char *line, void *arg)
+{
+	struct kmsg_match *match = arg;
+
+	if (!match->has(line, match->texts))
+		return;
+	snprintf(match->line, match->size, "%s", line);
+	match->count++;
+}
+
+static int kmsg_read(int fd, bool (*has)(const char *text, const char *const *texts),
+		     const char *const *texts, char *line, size_t size)
+{
+	struct kmsg_match match = { .has = has, .texts = texts, .line = line, .size = size };
+	int ret;
+
+	line[0] = 0;
+	ret = walk_kmsg(fd, match_line, &match);
+	return ret ? ret : match.count;
+}
+
+struct kmsg_text {
+	char	*buf;
+	size_t	size;
+};
+
+static void append_line(char *line, void *arg)
+{
+	struct kmsg_text *text = arg;
+	int len = snprintf(text->buf, text->size, "%s\n", line);
+
+	if (len >= (int)text->size)
+		len = text->size - 1;
+	text->buf += len;
+	text->size -= len;
+}
+
+int mt_kmsg_text(int fd, char *buf, size_t size)
+{
+	struct kmsg_text text = { .buf = buf, .size = size };
+
+	buf[0] = 0;
+	return walk_kmsg(fd, append_line, &text);
 }
 
 int mt_kmsg_read(int fd, const char *const *all, char *line, size_t size)
@@ -604,6 +759,7 @@ struct gate_pair {
 static const struct gate_pair gates[][2] = {
 	[MT_WANT_STORES]	= { { SKIP_IT, FAIL }, { FAIL, RUN } },
 	[MT_WANT_REFUSAL]	= { { RUN, FAIL }, { FAIL, SKIP_IT } },
+	[MT_WANT_DEVICE]	= { { RUN, FAIL }, { FAIL, RUN } },
 };
 
 static enum gate check_gate(enum mt_want want, char *why, size_t size)

@@ -33,6 +33,11 @@ int mt_store_create_raw(int fd, struct ims_testdev_store *store);
 int mt_store_remove(int fd, unsigned int id);
 
 int mt_vectors_enable(int fd, unsigned int kind, unsigned int count);
+/* The number that was enabled, at least @min and at most @count */
+int mt_vectors_enable_min(int fd, unsigned int kind, unsigned int min, unsigned int count);
+/* Every @step-th entry of the MSI-X table */
+int mt_vectors_enable_step(int fd, unsigned int count, unsigned int step);
+int mt_vectors_enable_affinity(int fd, unsigned int kind, unsigned int count);
 int mt_vectors_disable(int fd, unsigned int kind);
 
 /* @maps has room for @count, or is NULL */
@@ -40,6 +45,10 @@ int mt_alloc(int fd, unsigned int store, unsigned int index, unsigned int count,
 	     struct ims_testdev_map *maps);
 int mt_alloc_cpu(int fd, unsigned int store, unsigned int count, unsigned int cpu, bool managed,
 		 struct ims_testdev_map *maps);
+/* The same for vectors of MSI-X, which must be enabled */
+int mt_alloc_msix(int fd, unsigned int index, unsigned int count, struct ims_testdev_map *maps);
+int mt_alloc_msix_cpu(int fd, unsigned int index, unsigned int cpu, bool managed,
+		      struct ims_testdev_map *map);
 int mt_free(int fd, unsigned int kind, unsigned int first, unsigned int count);
 
 int mt_request(int fd, unsigned int kind, unsigned int first, unsigned int count);
@@ -97,6 +106,13 @@ int mt_proc_interrupts_count(const char *text);
 /* /sys/kernel/debug/irq/irqs/<virq>; mounts debugfs if need be */
 int mt_debugfs_irq(unsigned int virq, char *buf, size_t size);
 
+/* The configuration space of a PCI device by its name */
+int mt_config_read(const char *name, unsigned int offset, unsigned int width, __u32 *value);
+/* Offset of a capability by its id, 0 if the device does not have it */
+int mt_find_capability(const char *name, unsigned int id);
+/* 1 if the device can mask each MSI vector, 0 if it can't */
+int mt_msi_has_mask(const char *name);
+
 /* True if interrupts of this machine go through a remapping unit */
 bool mt_has_remapping(void);
 
@@ -110,15 +126,19 @@ int mt_kmsg_read(int fd, const char *const *all, char *line, size_t size);
 /* The same, for any of the texts in @any */
 int mt_kmsg_read_any(int fd, const char *const *any, char *line, size_t size);
 
+/* All new lines, one after the other, cut to @size */
+int mt_kmsg_text(int fd, char *buf, size_t size);
+
 /*
  * Decide whether a test program can run here. It needs a device whose stores
- * are refused, or one whose stores are not. Where neither a refusal nor the
+ * are refused, one whose stores are not, or one of which that is as it should
+ * be. Where neither a refusal nor the
  * absence of one proves anything the program skips; this doesn't return then.
  * It doesn't either if the result is wrong for this machine, which is a
  * failure. Environment variable IMS_EXPECT, "yes" or "no", says which one is
  * right; without it, that the machine has interrupt remapping does.
  */
-enum mt_want { MT_WANT_STORES, MT_WANT_REFUSAL };
+enum mt_want { MT_WANT_STORES, MT_WANT_REFUSAL, MT_WANT_DEVICE };
 void mt_gate(enum mt_want want);
 
 #endif /* MSI_TEST_H */
