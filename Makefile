@@ -30,7 +30,7 @@ kernel: deps ## the lean kernel of build/linux, or of the exported series withou
 qemu: deps ## QEMU with the virtual device
 	@scripts/ims qemu
 
-boot: deps ## boot it and show IMS at work (MACHINE=intel-ir or no-iommu)
+boot: deps ## boot it and show IMS at work (MACHINE=, see configs/machines.toml)
 	@scripts/ims boot
 
 check: deps ## every test there is (ONLY=regex for some)

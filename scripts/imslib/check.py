@@ -5,6 +5,8 @@ Words
   test    a function here with the decorator @test, in the order in which they
           run: what is quick and breaks often first
   log     build/check/NAME.log, what a test's commands printed
+  beside  of a test: it may run beside others that say so and stand next to it. An
+          emulated machine keeps little more than one core busy
 
 A test passes by returning, fails by raising, and is skipped by raising Skip,
 which it may only do before it has looked at what it tests. Whatever a test
@@ -12,6 +14,7 @@ raises counts as its failure and nothing else stops the run.
 
 ONLY= is a regular expression; tests whose name it does not match are left out.
 """
+import itertools
 import os
 import re
 import shutil
@@ -20,12 +23,13 @@ import sys
 import tempfile
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from . import base as basemod
-from . import boot, initramfs, kernel, qemu, series
+from . import boot, compare, cross, devices, initramfs, kernel, qemu, series
 from .util import (BUILD, ROOT, Fail, cache, clean_env, digest, digest_code, entry,
-                   fresh_log, git, git_env, locked, run, say, step)
+                   fresh_log, git, git_env, jobs, locked, run, say, step)
 
 CHECK = BUILD / 'check'
 TESTS = []
@@ -39,9 +43,9 @@ class Skip(Exception):
     """Why a test cannot be done here."""
 
 
-def test(name):
+def test(name, beside=False):
     def add(func):
-        TESTS.append((name, func))
+        TESTS.append((name, func, beside))
         return func
     return add
 
@@ -53,33 +57,40 @@ def log_of(name):
 def check():
     only = os.environ.get('ONLY') or ''
     try:
-        wanted = [(name, func) for name, func in TESTS if re.search(only, name)]
+        wanted = [entry for entry in TESTS if re.search(only, entry[0])]
     except re.error as err:
         raise Fail(f'ONLY={only} is no regular expression: {err}') from None
     if not wanted:
         raise Fail(f'ONLY={only} matches no test; there are: '
-                   f'{", ".join(name for name, _ in TESTS)}')
+                   f'{", ".join(name for name, _, _ in TESTS)}')
     count = {'ok': 0, 'FAIL': 0, 'skip': 0}
-    for name, func in wanted:
-        say(f'  ...  {name}')
-        start = time.monotonic()
-        log = log_of(name)
-        why = ''
-        try:
-            func(log)
-            result = 'ok'
-        except Skip as err:
-            result, why = 'skip', f': {err}'
-        except (Fail, AssertionError) as err:
-            result, why = 'FAIL', f': {err}'
-        except Exception as err:  # pylint: disable=broad-except
-            with open(log, 'a', encoding='utf-8') as file:
-                traceback.print_exc(file=file)
-            result, why = 'FAIL', f': {type(err).__name__}: {err}; see {log}'
-        count[result] += 1
-        say(f'{result:4}  {name} ({time.monotonic() - start:.0f} s){why}')
+    for beside, group in itertools.groupby(wanted, key=lambda entry: entry[2]):
+        with ThreadPoolExecutor(min(2, jobs()) if beside else 1) as pool:
+            for result in pool.map(lambda entry: one_test(*entry[:2]), group):
+                count[result] += 1
     say(f'{count["ok"]} passed, {count["FAIL"]} failed, {count["skip"]} skipped')
     return 1 if count['FAIL'] else 0
+
+
+def one_test(name, func):
+    """'ok', 'FAIL' or 'skip'"""
+    say(f'  ...  {name}')
+    start = time.monotonic()
+    log = log_of(name)
+    why = ''
+    try:
+        func(log)
+        result = 'ok'
+    except Skip as err:
+        result, why = 'skip', f': {err}'
+    except (Fail, AssertionError) as err:
+        result, why = 'FAIL', f': {err}'
+    except Exception as err:  # pylint: disable=broad-except
+        with open(log, 'a', encoding='utf-8') as file:
+            traceback.print_exc(file=file)
+        result, why = 'FAIL', f': {type(err).__name__}: {err}; see {log}'
+    say(f'{result:4}  {name} ({time.monotonic() - start:.0f} s){why}')
+    return result
 
 
 def note(log, text):
@@ -331,6 +342,12 @@ def mail(log):
                    f'{path.name}: the subject has no [PATCH v3 n/m]')
             expect(text.count('\nSigned-off-by: A Poster <poster@example.org>\n') == 1,
                    f'{path.name} is not signed off')
+        cover = (work.path / 'build/mail/v3-0000-cover-letter.patch').read_text('utf-8')
+        subject, _, body = (series.PATCHES / 'cover').read_text('utf-8').partition('\n')
+        expect(f'] {subject}\n' in cover and body.strip() in cover and '***' not in cover,
+               'the cover letter is not patches/6.1/cover')
+        expect(re.search(rf'^ +\d* *-? *{len(steps)}\t', body, re.M),
+               f'the list of steps in the cover letter does not end with {len(steps)}')
         added = {a for p in series.load() for a in p.adds}
         mails = ''.join(p.read_text(encoding='utf-8') for p in steps)
         for name in added:
@@ -530,6 +547,16 @@ def warnings(log):
     expect(not added, f'{len(added)} new: {added[0] if added else ""}; see {log}')
 
 
+@test('cross: changed files build for every architecture, with and without MSI')
+def other_architectures(log):
+    base, tree, objects, _ = series.snapshot()
+    wrong, results = cross.check(base, tree, objects, log)
+    note(log, '=== wrong\n' + '\n'.join(wrong))
+    expect(not wrong, f'{len(wrong)}: {wrong[0] if wrong else ""}; see {log}')
+    say(f'        {sum(len(r["objects"]) for r in results.values())} objects, '
+        f'{len(results)} configurations of {len(cross.ARCHES)} architectures')
+
+
 # --- the device ------------------------------------------------------------
 
 @test('qemu: qtest of ims-testdev')
@@ -588,17 +615,54 @@ def live_verdicts(log):
         expect(not wrong, f'{name}: {wrong}; see {where}/{name}.log')
 
 
-def selftests(config, machine):
+def passes(boots):
+    """The test that boots(log), which returns a Verdict, passes."""
     def func(log):
-        verdict = boot.run(machine, config, 'selftests', log)
+        verdict = boots(log)
         expect(verdict, f'{verdict}; see {log}')
         say(f'        {verdict.summary()}')
     return func
 
 
+def selftests(config, machine):
+    return passes(lambda log: boot.run(machine, config, 'selftests', log))
+
+
 for _config in ('lean', 'debug'):
-    for _machine in boot.machines():
-        test(f'boots: selftests on {_machine}, {_config} kernel')(selftests(_config, _machine))
+    for _machine in (m for m, row in boot.machines().items() if _config in row['kernels']):
+        test(f'boots: selftests on {_machine}, {_config} kernel',
+             beside=True)(selftests(_config, _machine))
+
+
+def failing_allocations(machine):
+    def boots(log):
+        verdict = boot.run(machine, 'devices', 'msi_fault', log)
+        # Elsewhere that is a reason to skip. Here it would leave nothing tested.
+        expect('SKIP the kernel has no fault injection' not in log.read_text('utf-8', 'replace'),
+               f'the kernel has no fault injection; see {log}')
+        return verdict
+    return passes(boots)
+
+
+for _machine in (m for m, row in boot.machines().items() if row['required']):
+    test(f'boots: each allocation fails in turn on {_machine}',
+         beside=True)(failing_allocations(_machine))
+
+
+def alike(machine):
+    return lambda log: compare.compare(machine, CHECK, lambda text: note(log, text))
+
+
+for _machine in compare.machines():
+    test(f'compare: base and series behave alike on {_machine}', beside=True)(alike(_machine))
+
+
+def devices_on(machine):
+    return passes(lambda log: devices.run(machine, log))
+
+
+for _machine in boot.machines():
+    test(f'devices: on {_machine}', beside=True)(devices_on(_machine))
 
 
 def demo(machine, shows, lines):
@@ -615,13 +679,13 @@ def demo(machine, shows, lines):
     return func
 
 
-RESULT = '{0} allocated, {0} fired, {0} received, 0 lost, 0 spurious, 0 breaches'
 # One interrupt in /proc/interrupts, fired once, and its domains in debugfs.
 SHOWN = (r'\n *\d+:[ 0]* 1 [ 0]* IR-PCI-IMS\.1-\S+ .*ims_testdev0-table-.*'
-         r'domain:  IR-PCI-IMS\.1-.*domain:  INTEL-IR-0\n.*domain:  VECTOR\n')
-test('boots: make boot on intel-ir')(demo('intel-ir', SHOWN, [
-    f'ims: store table: {RESULT.format(1024)}',
-    f'msi-x on the same device: {RESULT.format(64)}', 'boot: PASS']))
+         r'domain:  IR-PCI-IMS\.1-.*domain:  {}-IR-0\n.*domain:  VECTOR\n')
+for _machine in ('intel-ir', 'amd-ir'):
+    test(f'boots: make boot on {_machine}')(
+        demo(_machine, SHOWN.format(_machine.partition('-')[0].upper()), [
+            *boot.demo_lines(boot.machine_row(_machine)), 'boot: PASS']))
 test('boots: make boot on no-iommu')(demo('no-iommu', r'\n# Totals: pass:\d+ fail:0 ',
                                           ['boot: PASS']))
 

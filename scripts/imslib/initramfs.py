@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The guest's file system: busybox, the selftests of the tree, /init."""
+"""The guest's file system: busybox, the selftests of the tree, our own programs,
+/init."""
 import os
 import re
 import shutil
@@ -12,6 +13,8 @@ from .util import (ROOT, Fail, clean_env, digest, digest_code, entry, fresh_log,
 BUSYBOX = Path('/bin/busybox')
 INIT = ROOT / 'scripts/guest/init'
 TESTS = 'tools/testing/selftests/msi'
+# A directory is a program of the same name.
+PROGRAMS = (ROOT / 'tests/guest/devices',)
 # What of the tree goes into the selftests.
 PARTS = (TESTS, 'tools/testing/selftests/lib.mk', 'tools/testing/selftests/kselftest.h',
          'tools/testing/selftests/kselftest_harness.h', 'tools/include', 'include/uapi')
@@ -24,7 +27,9 @@ def initramfs_key(base, tree, objects):
     if not BUSYBOX.exists():
         raise Fail(f'{BUSYBOX} is missing: run `make deps`')
     libc = run(['gcc', '-print-file-name=libc.a']).strip()
-    return digest(parts, INIT, BUSYBOX, kernel.compiler(), memo_sha256(libc),
+    own = [part for top in PROGRAMS for path in sorted(top.iterdir())
+           for part in (path.name, path)]
+    return digest(parts, INIT, *own, BUSYBOX, kernel.compiler(), memo_sha256(libc),
                   digest_code('initramfs'))
 
 
@@ -44,6 +49,7 @@ def get(base, tree, objects):
         with locked('kernel-src'):
             kernel.checkout(base, tree, objects)
             selftests(root / 'tests', out / 'obj', log)
+        programs(root / 'tests', log)
         pack(root, out, log)
         shutil.rmtree(out / 'obj', ignore_errors=True)
         shutil.rmtree(root)
@@ -71,6 +77,14 @@ def selftests(out, obj, log):
     for name in names:
         if not (out / name).exists():
             raise Fail(f'initramfs: {TESTS} did not build {name}; see {log}')
+
+
+def programs(out, log):
+    """What runs in the guest and is no part of the series."""
+    for top in PROGRAMS:
+        step(f'initramfs: {top.name}',
+             ['gcc', '-std=gnu11', '-O2', '-g0', '-Wall', '-Wextra', '-static', '-pthread',
+              '-o', out / top.name, *sorted(top.glob('*.c'))], log=log)
 
 
 def pack(root, out, log):

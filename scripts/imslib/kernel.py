@@ -17,6 +17,7 @@ from .util import (ROOT, Fail, cache, clean_env, digest, entry, fresh_log,
 CONFIGS = {
     'lean': ('lean.config',),
     'debug': ('lean.config', 'debug.config'),
+    'devices': ('lean.config', 'devices.config', 'leaks.config'),
 }
 # Part of the key: count it up when a change here changes what is made.
 FORMAT = 'kernel 1'

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The test `devices`: devices of QEMU that this project did not write, with their
+drivers, on a kernel of its own. tests/guest/devices is the program in the guest and
+has the same addresses."""
+import contextlib
+import json
+import os
+import socket
+import tempfile
+import threading
+from pathlib import Path
+
+from . import boot
+
+# Bind and unbind rounds, over all drivers
+ROUNDS = 500
+# Bounds of the run, beyond those that the program has for its parts
+SILENCE, TOTAL = 600, 2400
+DISKS = ('nvme', 'virtio', 'ahci', 'usb')
+DISK_SIZE = 16 << 20
+
+# virtio-blk with fewer vectors than queues gets vectors whose affinity user space
+# may change; the queues of nvme have managed ones. Everything is on bus 0.
+HARDWARE = (
+    '-device', 'nvme,drive=nvme,serial=nvme,max_ioqpairs=8,addr=10.0',
+    '-device', 'virtio-blk-pci,drive=virtio,num-queues=2,vectors=2,queue-size=32,'
+               'disable-legacy=on,iommu_platform=on,addr=11.0',
+    '-netdev', 'hubport,id=net0,hubid=0', '-netdev', 'hubport,id=net1,hubid=0',
+    '-device', 'virtio-net-pci,netdev=net0,romfile=,disable-legacy=on,iommu_platform=on,'
+               'addr=12.0',
+    '-device', 'e1000e,netdev=net1,romfile=,addr=13.0',
+    '-device', 'qemu-xhci,id=xhci,addr=14.0',
+    '-device', 'usb-storage,bus=xhci.0,drive=usb',
+    '-device', 'edu,dma_mask=0xffffffff,addr=15.0',
+    # The machine's own AHCI, 0000:00:1f.2
+    '-device', 'ide-hd,bus=ide.0,drive=ahci',
+)
+
+
+def disks(where):
+    options = []
+    for name in DISKS:
+        path = where / name
+        with open(path, 'wb') as file:
+            os.truncate(file.fileno(), DISK_SIZE)
+        options += ['-drive', f'if=none,id={name},file={path},format=raw']
+    return options
+
+
+def options(row):
+    """Kernel options of the test on a machine."""
+    # What makes a bind take seconds on emulated CPUs: many requests, and grace
+    # periods of RCU.
+    found = ['ims.end=reboot', 'usb-storage.delay_use=0', 'nvme.io_queue_depth=16',
+             'rcupdate.rcu_expedited=1', *row.get('devices_options', ()),
+             f'devices.machine={row["devices"]}',
+             f'devices.rounds={ROUNDS}']
+    if row['devices'] == 'direct':
+        # VFIO without an IOMMU taints the kernel (TAINT_USER).
+        found.append('ims.taint=64')
+    # The program takes the first of a name: what the caller wants goes before.
+    return os.environ.get('DEVICES', '').split() + found
+
+
+def wake(path, done):
+    """Wake the machine whenever it has gone to sleep. An alarm of its own clock could
+    go off before it sleeps."""
+    with socket.socket(socket.AF_UNIX) as qmp:
+        while qmp.connect_ex(str(path)):
+            if done.wait(0.2):
+                return
+        with qmp.makefile('rw', encoding='utf-8') as lines:
+            def tell(command):
+                lines.write(json.dumps({'execute': command}) + '\n')
+                lines.flush()
+            tell('qmp_capabilities')
+            with contextlib.suppress(OSError):
+                for line in lines:
+                    if json.loads(line).get('event') == 'SUSPEND':
+                        tell('system_wakeup')
+
+
+def run(machine, log):
+    """A Verdict."""
+    with tempfile.TemporaryDirectory(prefix='ims-devices-') as tmp:
+        qmp, done = Path(tmp) / 'qmp', threading.Event()
+        waker = threading.Thread(target=wake, args=(qmp, done), daemon=True)
+        waker.start()
+        try:
+            return boot.run(machine, 'devices', 'devices', log, silence=SILENCE, total=TOTAL,
+                            extra=options(boot.machine_row(machine)),
+                            hardware=(*disks(Path(tmp)), *HARDWARE,
+                                      '-qmp', f'unix:{qmp},server=on,wait=off'))
+        finally:
+            done.set()
+            waker.join(10)

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A driver that calls every function of PCI/MSI there is, whatever the kernel's
+ * configuration: with CONFIG_PCI_MSI=n it gets stubs. Only compiled, by
+ * scripts/imslib/cross.py, which also sees to it that no stub is forgotten here.
+ */
+#include <linux/interrupt.h>
+#include <linux/irqchip/irq-ims-generic.h>
+#include <linux/msi.h>
+#include <linux/msi_api.h>
+#include <linux/pci.h>
+
+int ims_stubs_msi(struct pci_dev *pdev);
+int ims_stubs_ims(struct pci_dev *pdev, const struct ims_table_desc *desc);
+int ims_stubs_core(struct pci_dev *pdev, unsigned int irq);
+
+int ims_stubs_msi(struct pci_dev *pdev)
+{
+	struct msix_entry entries[2] = { { .entry = 0 }, { .entry = 1 } };
+	struct irq_affinity_desc affdesc = { .is_managed = 0 };
+	struct irq_affinity affd = { .pre_vectors = 1 };
+	struct msi_map map;
+	int ret;
+
+	ret = pci_msi_vec_count(pdev) + pci_msix_vec_count(pdev);
+	ret += pci_msi_enabled() + pci_dev_msi_enabled(pdev);
+	ret += pci_enable_msi(pdev);
+	pci_disable_msi(pdev);
+	ret += pci_enable_msix_range(pdev, entries, 1, 2);
+	ret += pci_enable_msix_exact(pdev, entries, 2);
+	pci_disable_msix(pdev);
+	pci_restore_msi_state(pdev);
+
+	ret += pci_alloc_irq_vectors(pdev, 1, 4, PCI_IRQ_ALL_TYPES);
+	ret += pci_alloc_irq_vectors_affinity(pdev, 1, 4, PCI_IRQ_MSIX | PCI_IRQ_AFFINITY,
+					      &affd);
+	ret += pci_irq_vector(pdev, 0);
+	ret += cpumask_weight(pci_irq_get_affinity(pdev, 0));
+	if (pci_msix_can_alloc_dyn(pdev)) {
+		map = pci_msix_alloc_irq_at(pdev, MSI_ANY_INDEX, &affdesc);
+		if (map.index >= 0)
+			pci_msix_free_irq(pdev, map);
+	}
+	pci_free_irq_vectors(pdev);
+	return ret;
+}
+
+int ims_stubs_ims(struct pci_dev *pdev, const struct ims_table_desc *desc)
+{
+	union msi_instance_cookie cookie = { .value = 1 };
+	struct irq_affinity_desc affdesc = { .is_managed = 0 };
+	struct msi_map map;
+	int id;
+
+	id = pci_create_ims_table_store(pdev, desc);
+	if (id < 0)
+		id = pci_create_ims_store(pdev, NULL, 16, NULL);
+	if (id < 0)
+		return id;
+
+	map = pci_ims_alloc_irq(pdev, &cookie, &affdesc);
+	if (map.index >= 0)
+		pci_ims_free_irq(pdev, map);
+	map = pci_ims_store_alloc_irq(pdev, id, MSI_ANY_INDEX, NULL, NULL);
+	if (map.index >= 0)
+		pci_ims_store_free_irq(pdev, id, map);
+	pci_remove_ims_store(pdev, id);
+	return map.index;
+}
+
+int ims_stubs_core(struct pci_dev *pdev, unsigned int irq)
+{
+	struct msi_msg msg = { .data = 1 };
+
+	get_cached_msi_msg(irq, &msg);
+	pci_write_msi_msg(irq, &msg);
+	return pci_msi_get_device_domain(pdev) ? 0 : -ENODEV;
+}
