@@ -127,7 +127,8 @@ struct slabs {
 
 void slabs_get(struct slabs *slabs);
 /* How many caches have grown by more than @slack, which are named */
-unsigned int slabs_grown(const struct slabs *before, const struct slabs *after, long slack);
+unsigned int slabs_grown(const struct slabs *before, const struct slabs *after, long slack,
+			 unsigned int nvme);
 
 /* driver.c */
 const char *driver_of(const struct device *dev, char *buf, size_t size);

@@ -423,6 +423,13 @@ static void *bind_rounds(void *data)
 	return NULL;
 }
 
+/* How many of all rounds are those of a device */
+static unsigned int rounds_of(const struct device *dev, unsigned int rounds, unsigned int least)
+{
+	rounds = rounds * dev->share / 100;
+	return rounds > least ? rounds : least;
+}
+
 /* All drivers at once, so that they allocate and free next to each other */
 static unsigned int bind_all(unsigned int rounds, unsigned int least)
 {
@@ -434,9 +441,7 @@ static unsigned int bind_all(unsigned int rounds, unsigned int least)
 
 		if (!dev->share)
 			continue;
-		*binder = (struct binder){ .dev = dev, .rounds = rounds * dev->share / 100 };
-		if (binder->rounds < least)
-			binder->rounds = least;
+		*binder = (struct binder){ .dev = dev, .rounds = rounds_of(dev, rounds, least) };
 		if (binder->rounds < smallest)
 			smallest = binder->rounds;
 		if (pthread_create(&binder->thread, NULL, bind_rounds, binder))
@@ -453,7 +458,7 @@ static unsigned int bind_all(unsigned int rounds, unsigned int least)
 
 static void part_growth(void)
 {
-	unsigned int rounds = atoi(argument("rounds", "500")), smallest, grown;
+	unsigned int rounds = atoi(argument("rounds", "500")), smallest, grown, nvme = 0;
 	struct slabs *before = malloc(sizeof(*before)), *after = malloc(sizeof(*after));
 	struct resources first, last;
 	double start, end = 0;
@@ -481,7 +486,10 @@ static void part_growth(void)
 	 * `smallest` objects. Half of that is what caches may grow by that have
 	 * nothing to do with it. Leaks of small objects are for kmemleak to find.
 	 */
-	grown = slabs_grown(before, after, smallest / 2);
+	for_each_device(dev)
+		if (dev->kind == NVME)
+			nvme += rounds_of(dev, rounds, 1);
+	grown = slabs_grown(before, after, smallest / 2, nvme);
 	if (grown)
 		die("%u slab caches have grown", grown);
 }
