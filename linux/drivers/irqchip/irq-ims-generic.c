@@ -18,6 +18,7 @@
  */
 #include <linux/io.h>
 #include <linux/irqchip/irq-ims-generic.h>
+#include <linux/irqchip/msi-storage.h>
 #include <linux/irqdomain.h>
 #include <linux/module.h>
 #include <linux/msi.h>
@@ -186,3 +187,4 @@ EXPORT_SYMBOL_GPL(pci_create_ims_table_store);
 
 MODULE_DESCRIPTION("Ready made Interrupt Message Stores for PCI devices");
 MODULE_LICENSE("GPL");
+MODULE_IMPORT_NS(MSI_STORAGE);

@@ -32,15 +32,33 @@
  *   the same with		write_msg, when		set_affinity_nomask, if
  *   MSI_STORAGE_NO_MASK	the parent says so	the parent has it
  *   irq_write_msi_msg		write_msg		-
+ *   irq_bus_lock		lock			first, if MSI_PARENT_BUS_LOCK
+ *   irq_bus_sync_unlock	unlock			afterwards, the same
  *
  *   domain activate		write_msg		composes the message
  *   domain deactivate		mask, write_msg with	-
  *				an all zeros message
  *
+ * In a deferred store mask, unmask and write_msg are recorded, and irq_bus_lock and
+ * irq_bus_sync_unlock are always there:
+ *
+ *   irq_bus_lock		take the bus lock, lock	first, if MSI_PARENT_BUS_LOCK
+ *   irq_bus_sync_unlock	sync each dirty slot,	afterwards, the same
+ *				unlock, release the
+ *				bus lock
+ *
+ * The parent's bus lock is the outer one, so that a slot which is masked is masked
+ * in the device before the parent does away with anything. An interrupt which
+ * comes in before the parent is done with unmasking is kept by the parent.
+ *
  * Invariants:
  *
- *   - The store's write_msg, mask and unmask are invoked with the interrupt
- *     descriptor lock held and interrupts disabled.
+ *   - The write_msg, mask and unmask of a direct store are invoked with the
+ *     interrupt descriptor lock held and interrupts disabled.
+ *   - Of a deferred store nothing but masking is recorded without the bus lock. Its
+ *     message does not depend on the affinity, and the kernel does not manage the
+ *     affinity of its interrupts, which would shut them down on a CPU which goes
+ *     offline. See msi_deferred.c for what becomes of it.
  *   - A slot which has no interrupt, or one which is not activated, is masked, or
  *     has no message if the store cannot mask.
  *   - msi_slot::msg and msi_slot::masked are what the device should have. The
@@ -54,22 +72,39 @@
 #include <linux/msi.h>
 #include <linux/slab.h>
 
+#include <asm/sections.h>
+
+#include <trace/events/msi.h>
+
 #include "internals.h"
 
 static void msi_slot_mask(struct irq_data *data)
 {
 	struct msi_slot *slot = data->chip_data;
 
-	slot->storage->ops->mask(slot->storage, slot);
+	msi_op_mask(slot);
 	slot->masked = true;
+	trace_msi_mask(slot, true);
 }
 
 static void msi_slot_unmask(struct irq_data *data)
 {
 	struct msi_slot *slot = data->chip_data;
 
-	slot->storage->ops->unmask(slot->storage, slot);
+	/* Before, as the interrupt can come in at once */
+	trace_msi_mask(slot, false);
+	msi_op_unmask(slot);
 	slot->masked = false;
+}
+
+static void msi_slot_record_mask(struct irq_data *data)
+{
+	msi_deferred_set_mask(data->chip_data, true);
+}
+
+static void msi_slot_record_unmask(struct irq_data *data)
+{
+	msi_deferred_set_mask(data->chip_data, false);
 }
 
 static void msi_slot_mask_parent(struct irq_data *data)
@@ -84,6 +119,18 @@ static void msi_slot_unmask_parent(struct irq_data *data)
 	msi_slot_unmask(data);
 }
 
+static void msi_slot_record_mask_parent(struct irq_data *data)
+{
+	msi_slot_record_mask(data);
+	irq_chip_mask_parent(data);
+}
+
+static void msi_slot_record_unmask_parent(struct irq_data *data)
+{
+	irq_chip_unmask_parent(data);
+	msi_slot_record_unmask(data);
+}
+
 /* The core expects an interrupt chip to have the callbacks, see irq_move_irq() */
 static void msi_slot_no_mask(struct irq_data *data) { }
 
@@ -92,11 +139,83 @@ static void msi_slot_write_msg(struct irq_data *data, struct msi_msg *msg)
 	struct msi_desc *desc = irq_data_get_msi_desc(data);
 	struct msi_slot *slot = data->chip_data;
 
-	slot->storage->ops->write_msg(slot->storage, slot, msg);
+	msi_op_write_msg(slot, msg);
 	slot->msg = *msg;
+	trace_msi_write_msg(slot, msg);
 
 	if (desc->write_msi_msg)
 		desc->write_msi_msg(desc, desc->write_msi_msg_data);
+}
+
+static void msi_slot_record_msg(struct irq_data *data, struct msi_msg *msg)
+{
+	msi_deferred_set_msg(data->chip_data, msg);
+}
+
+static struct msi_dev_store *irq_data_to_store(struct irq_data *data)
+{
+	struct msi_slot *slot = data->chip_data;
+
+	return container_of(slot->storage, struct msi_dev_store, storage);
+}
+
+/**
+ * msi_store_lock - Start a batch of changes in a store
+ * @store:	The store
+ *
+ * Context: Task context, can sleep. Nests inside of the MSI lock of the device.
+ */
+void msi_store_lock(struct msi_dev_store *store)
+{
+	if (store->deferred)
+		msi_deferred_lock(store);
+	else if (store->storage.ops->lock)
+		msi_op_lock(&store->storage);
+}
+
+/**
+ * msi_store_sync_unlock - Carry out what is left of a batch of changes and end it
+ * @store:	The store
+ *
+ * Context: Task context, can sleep.
+ *
+ * Return: 0 if all changes have reached the device, or the error code of the first
+ *	   one which has not
+ */
+int msi_store_sync_unlock(struct msi_dev_store *store)
+{
+	if (store->deferred)
+		return msi_deferred_sync_unlock(store);
+	if (store->storage.ops->unlock)
+		msi_op_unlock(&store->storage);
+	return 0;
+}
+
+static void msi_slot_bus_lock(struct irq_data *data)
+{
+	msi_store_lock(irq_data_to_store(data));
+}
+
+/* There is nobody to tell of a failure, which was logged and is tried again */
+static void msi_slot_bus_sync_unlock(struct irq_data *data)
+{
+	msi_store_sync_unlock(irq_data_to_store(data));
+}
+
+static void msi_slot_bus_lock_parent(struct irq_data *data)
+{
+	struct irq_data *parent = data->parent_data;
+
+	parent->chip->irq_bus_lock(parent);
+	msi_slot_bus_lock(data);
+}
+
+static void msi_slot_bus_sync_unlock_parent(struct irq_data *data)
+{
+	struct irq_data *parent = data->parent_data;
+
+	msi_slot_bus_sync_unlock(data);
+	parent->chip->irq_bus_sync_unlock(parent);
 }
 
 static int msi_slot_update_msg(struct irq_data *data)
@@ -107,7 +226,7 @@ static int msi_slot_update_msg(struct irq_data *data)
 
 	ret = irq_chip_compose_msi_msg(data, msg);
 	if (!ret)
-		msi_slot_write_msg(data, msg);
+		data->chip->irq_write_msi_msg(data, msg);
 	return ret;
 }
 
@@ -124,23 +243,58 @@ static int msi_slot_set_affinity(struct irq_data *data,
 	return err ?: ret;
 }
 
+/* What masks, unmasks and writes messages, by kind of store and by MSI_PARENT_MASK */
+struct msi_chip_part {
+	void	(*mask[2])(struct irq_data *data);
+	void	(*unmask[2])(struct irq_data *data);
+	void	(*write_msg)(struct irq_data *data, struct msi_msg *msg);
+};
+
+static const struct msi_chip_part msi_direct_part = {
+	.mask		= { msi_slot_mask, msi_slot_mask_parent },
+	.unmask		= { msi_slot_unmask, msi_slot_unmask_parent },
+	.write_msg	= msi_slot_write_msg,
+};
+
+static const struct msi_chip_part msi_nomask_part = {
+	.mask		= { msi_slot_no_mask, irq_chip_mask_parent },
+	.unmask		= { msi_slot_no_mask, irq_chip_unmask_parent },
+	.write_msg	= msi_slot_write_msg,
+};
+
+static const struct msi_chip_part msi_deferred_part = {
+	.mask		= { msi_slot_record_mask, msi_slot_record_mask_parent },
+	.unmask		= { msi_slot_record_unmask, msi_slot_record_unmask_parent },
+	.write_msg	= msi_slot_record_msg,
+};
+
 /* The function which owns the table at the top of this file */
-static void msi_device_domain_init_chip(struct msi_device_domain *dd, u32 flags,
+static void msi_device_domain_init_chip(struct msi_device_domain *dd,
+					const struct msi_storage_template *tmpl,
 					const struct msi_parent_ops *pops)
 {
-	bool can_mask = !(flags & MSI_STORAGE_NO_MASK);
+	bool mask_parent = pops->flags & MSI_PARENT_MASK;
+	bool can_mask = !(tmpl->flags & MSI_STORAGE_NO_MASK);
+	bool bus_lock = tmpl->ops->sync || tmpl->ops->lock;
+	const struct msi_chip_part *part;
 	struct irq_chip *chip = &dd->chip;
 
 	chip->name = dd->name;
 	/* A message is sent once per event. Masking is not required for oneshot */
 	chip->flags = pops->chip_flags | IRQCHIP_ONESHOT_SAFE;
 
-	if (pops->flags & MSI_PARENT_MASK) {
-		chip->irq_mask = can_mask ? msi_slot_mask_parent : irq_chip_mask_parent;
-		chip->irq_unmask = can_mask ? msi_slot_unmask_parent : irq_chip_unmask_parent;
-	} else {
-		chip->irq_mask = can_mask ? msi_slot_mask : msi_slot_no_mask;
-		chip->irq_unmask = can_mask ? msi_slot_unmask : msi_slot_no_mask;
+	part = tmpl->ops->sync ? &msi_deferred_part :
+	       can_mask ? &msi_direct_part : &msi_nomask_part;
+	chip->irq_mask = part->mask[mask_parent];
+	chip->irq_unmask = part->unmask[mask_parent];
+	chip->irq_write_msi_msg = part->write_msg;
+
+	if (pops->flags & MSI_PARENT_BUS_LOCK) {
+		chip->irq_bus_lock = msi_slot_bus_lock_parent;
+		chip->irq_bus_sync_unlock = msi_slot_bus_sync_unlock_parent;
+	} else if (bus_lock) {
+		chip->irq_bus_lock = msi_slot_bus_lock;
+		chip->irq_bus_sync_unlock = msi_slot_bus_sync_unlock;
 	}
 
 	if (pops->flags & MSI_PARENT_STABLE_MSG)
@@ -158,7 +312,6 @@ static void msi_device_domain_init_chip(struct msi_device_domain *dd, u32 flags,
 		chip->irq_set_wake = irq_chip_set_wake_parent;
 
 	chip->irq_retrigger = irq_chip_retrigger_hierarchy;
-	chip->irq_write_msi_msg = msi_slot_write_msg;
 }
 
 static int msi_device_domain_activate(struct irq_domain *domain,
@@ -173,9 +326,45 @@ static void msi_device_domain_deactivate(struct irq_domain *domain,
 	struct msi_slot *slot = data->chip_data;
 	struct msi_msg msg = { };
 
-	if (slot->storage->ops->mask && !slot->masked)
+	if (slot->storage->ops->sync)
+		msi_slot_record_mask(data);
+	else if (slot->storage->ops->mask && !slot->masked)
 		msi_slot_mask(data);
-	msi_slot_write_msg(data, &msg);
+	data->chip->irq_write_msi_msg(data, &msg);
+}
+
+/**
+ * msi_slot_clear - Leave no message in a slot whose interrupt is about to be freed
+ * @slot:	The slot, of a deferred store
+ *
+ * An interrupt which was never requested has got its message early, but is not
+ * activated.
+ *
+ * Context: Task context. The bus lock of the store must be held.
+ */
+void msi_slot_clear(struct msi_slot *slot)
+{
+	struct msi_msg msg = { };
+
+	msi_deferred_set_mask(slot, true);
+	msi_deferred_set_msg(slot, &msg);
+}
+
+/**
+ * msi_slot_restore - Write a slot again after the device has lost its state
+ * @slot:	The slot, of a direct store
+ *
+ * Context: The interrupt descriptor lock is held and interrupts are disabled.
+ */
+void msi_slot_restore(struct msi_slot *slot)
+{
+	bool can_mask = slot->storage->ops->mask;
+
+	if (can_mask)
+		msi_op_mask(slot);
+	msi_op_write_msg(slot, &slot->msg);
+	if (can_mask && !slot->masked)
+		msi_op_unmask(slot);
 }
 
 static int msi_device_domain_alloc(struct irq_domain *domain, unsigned int virq,
@@ -225,11 +414,22 @@ static const char *msi_template_error(const struct msi_storage_template *tmpl,
 		return "it has no name";
 	if (!ops)
 		return "it has no storage ops";
-	if (!ops->write_msg)
-		return "the storage ops cannot write a message";
 	if (!tmpl->requires)
 		return "it does not say what it requires of the parent domain";
-	if (tmpl->flags & MSI_STORAGE_NO_MASK) {
+	if (tmpl->flags & ~MSI_STORAGE_FLAGS)
+		return "it has flags which do not exist";
+	if (!ops->lock != !ops->unlock)
+		return "the storage ops have only one of lock and unlock";
+	if (ops->sync) {
+		if (ops->write_msg || ops->mask || ops->unmask)
+			return "the storage ops are both direct and deferred";
+		if (tmpl->flags & MSI_STORAGE_NO_MASK)
+			return "the slots of a deferred store have to be maskable";
+	} else if (tmpl->flags & MSI_STORAGE_DRIVER_RESTORE) {
+		return "it waits for the driver and is not deferred";
+	} else if (!ops->write_msg) {
+		return "the storage ops cannot write a message";
+	} else if (tmpl->flags & MSI_STORAGE_NO_MASK) {
 		if (ops->mask || ops->unmask)
 			return "the storage ops can mask and it says that they cannot";
 		if (tmpl->requires & MSI_PARENT_PCI_IMS)
@@ -241,6 +441,57 @@ static const char *msi_template_error(const struct msi_storage_template *tmpl,
 		return "it has no slots";
 	if (size > MSI_MAX_INDEX || (tmpl->size && size > tmpl->size))
 		return "it has more slots than can be handled";
+	return NULL;
+}
+
+static void msi_template_refused(struct device *dev, const struct msi_storage_template *tmpl,
+				 const char *error)
+{
+	dev_err(dev, "%s: Invalid message store: %s\n", tmpl->name ?: "(null)", error);
+}
+
+/* Whether something is in the part of a module which is read only */
+static bool module_rodata(const struct module *mod, const void *addr)
+{
+#ifdef CONFIG_MODULES
+	return (unsigned long)(addr - mod->core_layout.base) < mod->core_layout.ro_size;
+#else
+	return false;
+#endif
+}
+
+/*
+ * What is const is in read only memory, and so can't be changed behind the back of
+ * the checks above, and it belongs to the module which has to be pinned for it.
+ */
+static const char *msi_template_place_error(const struct msi_storage_template *tmpl)
+{
+	struct module *owner;
+
+	if (is_kernel_rodata((unsigned long)tmpl) && is_kernel_rodata((unsigned long)tmpl->ops))
+		return tmpl->owner ? "its owner is not where the storage ops are" : NULL;
+
+	preempt_disable();
+	owner = __module_address((unsigned long)tmpl->ops);
+	preempt_enable();
+
+	if (owner && owner != tmpl->owner)
+		return "its owner is not where the storage ops are";
+	if (!owner || !module_rodata(owner, tmpl) || !module_rodata(owner, tmpl->ops))
+		return "it or the storage ops are not constant";
+	return NULL;
+}
+
+/* Why the parent cannot carry what comes out of the template, NULL if it can */
+static const char *msi_parent_error(const struct msi_storage_template *tmpl,
+				    const struct msi_parent_ops *pops)
+{
+	if (!tmpl->ops->sync)
+		return NULL;
+	if (!(pops->flags & MSI_PARENT_STABLE_MSG))
+		return "a deferred store requires that messages don't change with the affinity";
+	if (pops->chip_flags & IRQCHIP_MASK_ON_SUSPEND)
+		return "a deferred store can't be masked late in suspend";
 	return NULL;
 }
 
@@ -257,12 +508,14 @@ static const char *msi_template_error(const struct msi_storage_template *tmpl,
  * Return: 0 on success, otherwise
  *	* -ENODEV     - The owner of @tmpl is going away
  *	* -EINVAL     - @tmpl or @size are invalid
+ *	* -ENOMEM     - Out of memory
  */
 int msi_store_init(struct device *dev, struct msi_dev_store *store,
 		   const struct msi_storage_template *tmpl, unsigned int size,
 		   void *priv)
 {
 	const char *error;
+	int ret;
 
 	lockdep_assert_held(&dev->msi.data->mutex);
 
@@ -271,8 +524,7 @@ int msi_store_init(struct device *dev, struct msi_dev_store *store,
 
 	error = msi_template_error(tmpl, size);
 	if (error) {
-		dev_err(dev, "%s: Invalid message store: %s\n",
-			tmpl->name ?: "(null)", error);
+		msi_template_refused(dev, tmpl, error);
 		return -EINVAL;
 	}
 
@@ -282,9 +534,20 @@ int msi_store_init(struct device *dev, struct msi_dev_store *store,
 	store->tmpl = tmpl;
 	store->storage.ops = tmpl->ops;
 	store->storage.dev = dev;
+	store->storage.id = store->id;
 	store->storage.size = size;
 	store->storage.priv = priv;
+
+	if (tmpl->ops->sync) {
+		ret = msi_deferred_init(store);
+		if (ret)
+			goto exit_store;
+	}
 	return 0;
+
+exit_store:
+	msi_store_exit(store);
+	return ret;
 }
 
 /**
@@ -298,6 +561,7 @@ int msi_store_init(struct device *dev, struct msi_dev_store *store,
  */
 void msi_store_exit(struct msi_dev_store *store)
 {
+	msi_deferred_exit(store);
 	module_put(store->tmpl->owner);
 	memset(&store->storage, 0, sizeof(store->storage));
 	store->tmpl = NULL;
@@ -311,7 +575,10 @@ void msi_store_exit(struct msi_dev_store *store)
  * Context: Task context, can sleep. The MSI lock of the device must be held.
  *
  * Return: 0 on success, otherwise
- *	* -EOPNOTSUPP - The parent domain cannot carry this kind of messages
+ *	* -EOPNOTSUPP - The parent domain cannot carry this kind of messages or of
+ *			store
+ *	* -EINVAL     - The template or its storage ops are not constant, or are not
+ *			where the owner is
  *	* -ENOMEM     - Out of memory
  *	* Any error which the parent domain returns
  */
@@ -322,14 +589,28 @@ int msi_device_domain_create(struct msi_dev_store *store, struct irq_domain *par
 	struct device *dev = store->storage.dev;
 	struct msi_device_domain *dd;
 	struct fwnode_handle *fwnode;
+	const char *error;
 	int ret = -ENOMEM;
 
 	lockdep_assert_held(&dev->msi.data->mutex);
+
+	error = msi_template_place_error(tmpl);
+	if (error) {
+		msi_template_refused(dev, tmpl, error);
+		return -EINVAL;
+	}
 
 	if (tmpl->requires & ~pops->carries) {
 		dev_warn(dev, "%s: Not supported by interrupt domain %s%s%s\n",
 			 tmpl->name, parent->name,
 			 pops->lacks ? ", this requires " : "", pops->lacks ?: "");
+		return -EOPNOTSUPP;
+	}
+
+	error = msi_parent_error(tmpl, pops);
+	if (error) {
+		dev_warn(dev, "%s: Not supported by interrupt domain %s: %s\n",
+			 tmpl->name, parent->name, error);
 		return -EOPNOTSUPP;
 	}
 
@@ -347,7 +628,7 @@ int msi_device_domain_create(struct msi_dev_store *store, struct irq_domain *par
 		goto free_dd;
 
 	dd->pops = pops;
-	msi_device_domain_init_chip(dd, tmpl->flags, pops);
+	msi_device_domain_init_chip(dd, tmpl, pops);
 
 	fwnode = irq_domain_alloc_named_fwnode(dd->name);
 	if (!fwnode)

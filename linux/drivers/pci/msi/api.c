@@ -20,6 +20,7 @@
 #include <linux/export.h>
 #include <linux/interrupt.h>
 #include <linux/irq.h>
+#include <linux/irqchip/msi-storage.h>
 
 #include "../pci.h"
 #include "msi.h"
@@ -316,8 +317,9 @@ EXPORT_SYMBOL(pci_irq_get_affinity);
  * pci_restore_msi_state - Restore the MSI or MSI-X state of a device
  * @dev:	The PCI device
  *
- * Writes messages, mask bits and the enable bit after the device has lost them.
- * pci_restore_state() calls this.
+ * Writes messages, mask bits and the enable bit after the device has lost them, and
+ * the slots of every IMS which does not need the driver for it, see
+ * pci_ims_store_resume(). pci_restore_state() calls this.
  *
  * Context: Task context, can sleep. Takes the MSI lock of @dev.
  */
@@ -325,6 +327,7 @@ void pci_restore_msi_state(struct pci_dev *dev)
 {
 	__pci_restore_msi_state(dev);
 	__pci_restore_msix_state(dev);
+	pci_restore_ims_state(dev);
 }
 EXPORT_SYMBOL_GPL(pci_restore_msi_state);
 
@@ -432,11 +435,13 @@ EXPORT_SYMBOL_GPL(pci_msix_free_irq);
 /**
  * pci_create_ims_store - Create an Interrupt Message Store for a device
  * @pdev:	The PCI device which has the store
- * @tmpl:	What to make the store from. Storage ops in drivers/irqchip come
- *		with a function which wraps this
+ * @tmpl:	What to make the store from
  * @size:	Number of slots which the device has. 0 means @tmpl->size
  * @priv:	Private data for the storage ops. It belongs to the store if this
  *		succeeds and stays with the caller otherwise
+ *
+ * For storage ops in drivers/irqchip, which come with a function that wraps this for
+ * the driver of the device. Others can't include linux/irqchip/msi-storage.h.
  *
  * Interrupts are allocated with pci_ims_alloc_irq(), before or after MSI or
  * MSI-X was enabled or disabled for @pdev, and independently of it.
@@ -446,8 +451,8 @@ EXPORT_SYMBOL_GPL(pci_msix_free_irq);
  * removed with a warning when the driver is unbound. That's too late for the
  * mappings unless they are device managed and older than the store.
  *
- * A store does not survive a loss of the device's state in D3 or by a reset: All
- * interrupts have to be freed before and allocated again afterwards.
+ * A store survives that the device loses its state in D3 or by a reset, see
+ * pci_ims_store_resume().
  *
  * A message which is stored behind the back of the platform has to make sense
  * to it. On x86 that requires interrupt remapping.
@@ -459,8 +464,8 @@ EXPORT_SYMBOL_GPL(pci_msix_free_irq);
  * Return: The id of the store, which is greater than 0, otherwise
  *	* -ENODEV     - The platform does not support MSI at all or has no device
  *			specific MSI domains
- *	* -EOPNOTSUPP - The platform does not support IMS. What it lacks is in the
- *			kernel log
+ *	* -EOPNOTSUPP - The platform does not support IMS, or not this kind of store.
+ *			What it lacks is in the kernel log
  *	* -EINVAL     - @tmpl or @size are invalid. Why is in the kernel log
  *	* -ENOMEM     - Out of memory
  *	* Any error which the parent interrupt domain returns
@@ -481,7 +486,7 @@ int pci_create_ims_store(struct pci_dev *pdev, const struct msi_storage_template
 	}
 	return msi_create_store(&pdev->dev, tmpl, size, priv);
 }
-EXPORT_SYMBOL_GPL(pci_create_ims_store);
+EXPORT_SYMBOL_NS_GPL(pci_create_ims_store, MSI_STORAGE);
 
 /**
  * pci_remove_ims_store - Remove an Interrupt Message Store of a device
@@ -520,7 +525,9 @@ EXPORT_SYMBOL_GPL(pci_remove_ims_store);
  *	* -EBUSY  - @index is in use
  *	* -ENOSPC - The store or the interrupt remapping table is exhausted
  *	* -ENOMEM - Out of memory or of Linux interrupt numbers
- *	* Any error which the store has for @icookie
+ *	* -EOPNOTSUPP - @affdesc is a managed affinity, and the store cannot be changed
+ *		    where the kernel manages it: on a CPU which goes offline
+ *	* Any error which the store has for @icookie, or when it is told the message
  *
  * CPU vectors are assigned when the interrupt is requested. It's request_irq()
  * which fails with -ENOSPC when there are none left.
@@ -587,3 +594,117 @@ void pci_ims_free_irq(struct pci_dev *pdev, struct msi_map map)
 	msi_store_free_irq(&pdev->dev, MSI_FIRST_STORE, map);
 }
 EXPORT_SYMBOL_GPL(pci_ims_free_irq);
+
+/**
+ * pci_ims_store_alloc_irqs - Allocate several interrupts from a store at once
+ * @pdev:	The PCI device
+ * @id:		Id of the store as returned by the function which created it
+ * @min:	Number of interrupts which are required, at least 1
+ * @max:	Number of interrupts which are desired
+ * @affd:	Optional: How to spread the interrupts over the CPUs. NULL means that
+ *		all have the default affinity
+ * @cookies:	Optional: @max cookies for the storage ops
+ * @maps:	Room for @max results, of which as many are valid as are returned
+ *
+ * Like pci_alloc_irq_vectors_affinity(), with any slots which are free. With @affd
+ * the kernel manages the affinity: An interrupt is shut down along with the last of
+ * its CPUs. The store of a device which has to be told by commands can't do that,
+ * there the interrupts are spread and move to other CPUs.
+ *
+ * Cheaper than one by one, the more so the slower the store is.
+ *
+ * Context: Task context, can sleep. Takes the MSI lock of @pdev.
+ *
+ * Return: The number of interrupts, from @min to @max. Otherwise an error code, and
+ *	   none was allocated:
+ *	* -ENODEV - There is no such store
+ *	* -EINVAL - @min is 0 or greater than @max
+ *	* -ENOSPC - There are less than @min
+ *	* -ENOMEM - Out of memory or of Linux interrupt numbers
+ *	* Any error which the store has for one of @cookies, or when it is told the
+ *	  messages
+ */
+int pci_ims_store_alloc_irqs(struct pci_dev *pdev, unsigned int id, unsigned int min,
+			     unsigned int max, struct irq_affinity *affd,
+			     const union msi_instance_cookie *cookies, struct msi_map *maps)
+{
+	if (id == MSI_DEFAULT_STORE || id == MSI_FIRST_STORE)
+		return -ENODEV;
+	return msi_store_alloc_irqs(&pdev->dev, id, min, max, affd, cookies, maps);
+}
+EXPORT_SYMBOL_GPL(pci_ims_store_alloc_irqs);
+
+/**
+ * pci_ims_store_free_irqs - Free several interrupts of a store at once
+ * @pdev:	The PCI device
+ * @id:		Id of the store
+ * @maps:	What pci_ims_store_alloc_irqs() or pci_ims_store_alloc_irq() returned,
+ *		in any order
+ * @count:	Number of interrupts
+ *
+ * They must have been freed with free_irq() before.
+ *
+ * Context: Task context, can sleep. Takes the MSI lock of @pdev.
+ */
+void pci_ims_store_free_irqs(struct pci_dev *pdev, unsigned int id,
+			     const struct msi_map *maps, unsigned int count)
+{
+	if (!WARN_ON_ONCE(id == MSI_DEFAULT_STORE || id == MSI_FIRST_STORE))
+		msi_store_free_irqs(&pdev->dev, id, maps, count);
+}
+EXPORT_SYMBOL_GPL(pci_ims_store_free_irqs);
+
+/**
+ * pci_ims_store_suspend - Do not access the device for a store any more
+ * @pdev:	The PCI device
+ * @id:		Id of the store
+ *
+ * For drivers through which the messages get into the device, before they stop the
+ * way there: when the device is suspended, or in the reset_prepare() callback. What
+ * was to be done for the store is done when this returns. From then on interrupts
+ * can be requested, freed, masked and unmasked as before, but it is not visible in
+ * the device until pci_ims_store_resume() is called.
+ *
+ * Other stores do not need it, and nothing happens to them.
+ *
+ * Context: Task context, can sleep. Takes the MSI lock of @pdev.
+ *
+ * Return: 0 on success, -ENODEV if there is no such store
+ */
+int pci_ims_store_suspend(struct pci_dev *pdev, unsigned int id)
+{
+	if (id == MSI_DEFAULT_STORE || id == MSI_FIRST_STORE)
+		return -ENODEV;
+	return msi_store_suspend(&pdev->dev, id);
+}
+EXPORT_SYMBOL_GPL(pci_ims_store_suspend);
+
+/**
+ * pci_ims_store_resume - Write all slots of a store again
+ * @pdev:	The PCI device
+ * @id:		Id of the store
+ *
+ * A device which was in D3cold, or was reset, has forgotten its slots. Those which
+ * the core can reach by itself it writes again as soon as the configuration space is
+ * restored, and before the driver's resume() or reset_done() callback is invoked. A
+ * driver has to call this only
+ *
+ *   - after pci_ims_store_suspend(), when the way into the device is open again
+ *   - for all stores, if the device forgets on an occasion of which the PCI core
+ *     knows nothing, e.g. a reset by one of its own registers
+ *
+ * Messages and mask state of all interrupts are in the device afterwards. Slots
+ * without an interrupt are not touched: They have to be masked after a reset.
+ *
+ * Context: Task context, can sleep. Takes the MSI lock of @pdev.
+ *
+ * Return: 0 on success, -ENODEV if there is no such store. Otherwise the first error
+ *	   which the device had. The core tries again in the background then
+ */
+int pci_ims_store_resume(struct pci_dev *pdev, unsigned int id)
+{
+	if (id == MSI_DEFAULT_STORE || id == MSI_FIRST_STORE)
+		return -ENODEV;
+	return msi_store_resume(&pdev->dev, id);
+}
+EXPORT_SYMBOL_GPL(pci_ims_store_resume);

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef LINUX_IRQCHIP_MSI_STORAGE_H
+#define LINUX_IRQCHIP_MSI_STORAGE_H
+
+/*
+ * For storage ops of PCI devices, which live in drivers/irqchip and nowhere else.
+ *
+ * A device driver gets a store from a function next to the ops, and never sees
+ * them. Two things keep it that way: This header cannot be included elsewhere,
+ * and what it declares is exported in the symbol namespace MSI_STORAGE.
+ */
+
+#include <linux/build_bug.h>
+#include <linux/msi.h>
+
+struct pci_dev;
+
+#define MSI_STORAGE_IN(dir)	(!__builtin_strncmp(KBUILD_MODFILE, dir, sizeof(dir) - 1))
+
+/* sparse does not evaluate the built-in function */
+#ifndef __CHECKER__
+static_assert(MSI_STORAGE_IN("drivers/irqchip/") || MSI_STORAGE_IN("drivers/pci/msi/"),
+	      "message storage ops belong into drivers/irqchip");
+#endif
+
+#ifdef CONFIG_PCI_MSI
+int pci_create_ims_store(struct pci_dev *pdev, const struct msi_storage_template *tmpl,
+			 unsigned int size, void *priv);
+#else
+static inline int
+pci_create_ims_store(struct pci_dev *pdev, const struct msi_storage_template *tmpl,
+		     unsigned int size, void *priv)
+{
+	return -ENODEV;
+}
+#endif
+
+#endif /* LINUX_IRQCHIP_MSI_STORAGE_H */

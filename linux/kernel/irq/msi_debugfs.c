@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Message stores in debugfs
+ *
+ * There is a file for each device in irq/msi/. It shows the stores which have a
+ * device domain, and of each store the slots which have an interrupt.
+ *
+ * Consistency: A line is a state in which the slot was, as it is read with the
+ * lock held which guards the slot. Lines which are read at once, up to the size
+ * of the buffer, belong to one state of the device's stores, as its MSI lock is
+ * held. Between two reads interrupts and stores may come and go.
+ *
+ * The file goes before the data of the device does, and that waits for readers. So
+ * nobody may remove it with the MSI lock held.
+ */
+#include <linux/debugfs.h>
+#include <linux/device.h>
+#include <linux/irq.h>
+#include <linux/irqdomain.h>
+#include <linux/msi.h>
+#include <linux/seq_file.h>
+
+#include "internals.h"
+
+static struct dentry *msi_dir;
+
+/*
+ * The position in the file is a line: The one of a slot is its index in the lower
+ * half, and one more. 0 there is the head of the store.
+ */
+#define MSI_POS_BITS	32
+
+static struct msi_dev_store *msi_seq_store(struct msi_device_data *md, loff_t *pos)
+{
+	unsigned long id = *pos >> MSI_POS_BITS;
+	struct msi_dev_store *store;
+
+	xa_for_each_start(&md->stores, id, store, id) {
+		if (!store->devdom)
+			continue;
+		/* From the head on, if it is another one */
+		if (id != *pos >> MSI_POS_BITS)
+			*pos = (loff_t)id << MSI_POS_BITS;
+		return store;
+	}
+	return NULL;
+}
+
+/* What is at the position or, if there is nothing, follows next */
+static void *msi_seq_find(struct msi_device_data *md, loff_t *pos)
+{
+	struct msi_dev_store *store;
+	struct msi_desc *desc;
+	unsigned long index;
+
+	while ((store = msi_seq_store(md, pos))) {
+		if (!(u32)*pos)
+			return store;
+
+		index = (u32)*pos - 1;
+		desc = xa_find(&store->descs, &index, ULONG_MAX, XA_PRESENT);
+		if (desc) {
+			*pos = ((loff_t)store->id << MSI_POS_BITS) + index + 1;
+			return desc;
+		}
+		*pos = (loff_t)(store->id + 1) << MSI_POS_BITS;
+	}
+	return NULL;
+}
+
+static void *msi_seq_start(struct seq_file *m, loff_t *pos)
+{
+	struct msi_device_data *md = m->private;
+
+	mutex_lock(&md->mutex);
+	return msi_seq_find(md, pos);
+}
+
+static void *msi_seq_next(struct seq_file *m, void *v, loff_t *pos)
+{
+	++*pos;
+	return msi_seq_find(m->private, pos);
+}
+
+static void msi_seq_stop(struct seq_file *m, void *v)
+{
+	struct msi_device_data *md = m->private;
+
+	mutex_unlock(&md->mutex);
+}
+
+static void msi_show_store(struct seq_file *m, const struct msi_dev_store *store)
+{
+	const char *kind = "direct";
+
+	if (store->deferred)
+		kind = msi_deferred_is_suspended(store) ? "deferred, suspended" : "deferred";
+
+	seq_printf(m, "store: %u\n", store->id);
+	seq_printf(m, " name:    %s\n", store->tmpl->name);
+	seq_printf(m, " domain:  %s\n", store->devdom->name);
+	seq_printf(m, " parent:  %s\n", store->devdom->domain->parent->name);
+	seq_printf(m, " kind:    %s\n", kind);
+	seq_printf(m, " size:    %u\n", store->storage.size);
+	seq_printf(m, " used:    %u\n", store->used);
+	seq_printf(m, " %-8s %6s %-18s %-18s %-8s %s\n", "slot", "irq", "cookie", "address",
+		   "data", "state");
+}
+
+static void msi_show_slot(struct seq_file *m, const struct msi_dev_store *store,
+			  struct msi_slot *slot, unsigned int irq)
+{
+	struct irq_desc *desc = irq ? irq_to_desc(irq) : NULL;
+	unsigned int dirty = 0;
+	unsigned long flags;
+	struct msi_msg msg;
+	bool masked;
+
+	if (desc)
+		raw_spin_lock_irqsave(&desc->lock, flags);
+	msg = slot->msg;
+	masked = slot->masked;
+	if (store->deferred)
+		msi_deferred_get_state(slot, &masked, &dirty);
+	if (desc)
+		raw_spin_unlock_irqrestore(&desc->lock, flags);
+
+	seq_printf(m, " %-8u %6u 0x%016llx 0x%08x%08x %08x %s%s\n", slot->index, irq,
+		   slot->cookie.value, msg.address_hi, msg.address_lo, msg.data,
+		   masked ? "masked" : "unmasked", dirty ? " dirty" : "");
+}
+
+static int msi_seq_show(struct seq_file *m, void *v)
+{
+	struct msi_device_data *md = m->private;
+	struct msi_dev_store *store;
+	struct msi_desc *desc = v;
+	unsigned int i;
+
+	store = xa_load(&md->stores, m->index >> MSI_POS_BITS);
+	if (!(u32)m->index) {
+		msi_show_store(m, store);
+		return 0;
+	}
+
+	for (i = 0; i < desc->nvec_used; i++)
+		msi_show_slot(m, store, msi_desc_slot(desc, i), desc->irq ? desc->irq + i : 0);
+	return 0;
+}
+
+static const struct seq_operations msi_seq_ops = {
+	.start	= msi_seq_start,
+	.next	= msi_seq_next,
+	.stop	= msi_seq_stop,
+	.show	= msi_seq_show,
+};
+
+static int msi_debugfs_open(struct inode *inode, struct file *file)
+{
+	int ret = seq_open(file, &msi_seq_ops);
+
+	if (!ret)
+		((struct seq_file *)file->private_data)->private = inode->i_private;
+	return ret;
+}
+
+static const struct file_operations msi_debugfs_fops = {
+	.owner		= THIS_MODULE,
+	.open		= msi_debugfs_open,
+	.read		= seq_read,
+	.llseek		= seq_lseek,
+	.release	= seq_release,
+};
+
+void msi_debugfs_add(struct device *dev, struct msi_device_data *md)
+{
+	if (msi_dir)
+		md->debugfs_file = debugfs_create_file(dev_name(dev), 0400, msi_dir, md,
+						       &msi_debugfs_fops);
+}
+
+void msi_debugfs_remove(struct msi_device_data *md)
+{
+	debugfs_remove(md->debugfs_file);
+}
+
+void __init msi_debugfs_init(struct dentry *root)
+{
+	msi_dir = debugfs_create_dir("msi", root);
+}
