@@ -107,27 +107,43 @@ static void msi_show_store(struct seq_file *m, const struct msi_dev_store *store
 		   "data", "state");
 }
 
+/* What can change in a slot, at one moment */
+struct msi_slot_state {
+	struct msi_msg	msg;
+	unsigned int	dirty;
+	bool		masked;
+};
+
+static void msi_get_state(const struct msi_dev_store *store, struct msi_slot *slot,
+			  struct msi_slot_state *state)
+{
+	state->msg = slot->msg;
+	state->masked = slot->masked;
+	state->dirty = 0;
+	if (store->deferred)
+		msi_deferred_get_state(slot, &state->masked, &state->dirty);
+}
+
 static void msi_show_slot(struct seq_file *m, const struct msi_dev_store *store,
 			  struct msi_slot *slot, unsigned int irq)
 {
 	struct irq_desc *desc = irq ? irq_to_desc(irq) : NULL;
-	unsigned int dirty = 0;
+	struct msi_slot_state state;
 	unsigned long flags;
-	struct msi_msg msg;
-	bool masked;
 
-	if (desc)
+	/* Without an interrupt nobody changes it */
+	if (desc) {
 		raw_spin_lock_irqsave(&desc->lock, flags);
-	msg = slot->msg;
-	masked = slot->masked;
-	if (store->deferred)
-		msi_deferred_get_state(slot, &masked, &dirty);
-	if (desc)
+		msi_get_state(store, slot, &state);
 		raw_spin_unlock_irqrestore(&desc->lock, flags);
+	} else {
+		msi_get_state(store, slot, &state);
+	}
 
 	seq_printf(m, " %-8u %6u 0x%016llx 0x%08x%08x %08x %s%s\n", slot->index, irq,
-		   slot->cookie.value, msg.address_hi, msg.address_lo, msg.data,
-		   masked ? "masked" : "unmasked", dirty ? " dirty" : "");
+		   slot->cookie.value, state.msg.address_hi, state.msg.address_lo,
+		   state.msg.data, state.masked ? "masked" : "unmasked",
+		   state.dirty ? " dirty" : "");
 }
 
 static int msi_seq_show(struct seq_file *m, void *v)

@@ -107,11 +107,10 @@ static void msi_clear_dirty(struct msi_deferred *def, struct msi_slot *slot)
 }
 
 /**
- * msi_deferred_init_slot - Take a slot into a deferred store
+ * msi_deferred_init_slot - Have the device told everything about a slot
  * @slot:	The slot, which is masked and has no message
  *
- * What the device has in the place of the slot is not known, so that the first
- * sync tells it everything.
+ * For a new slot: What the device has in its place is not known.
  *
  * Context: Task context. The bus lock must be held.
  */

@@ -382,13 +382,14 @@ static int msi_device_domain_alloc(struct irq_domain *domain, unsigned int virq,
 		return ret;
 
 	for (i = 0; i < nr_irqs; i++) {
+		/* Before there is a chip whose bus lock would be taken: It is held */
+		if (pops->handler)
+			__irq_set_handler(virq + i, pops->handler, 0, pops->handler_name);
 		ret = irq_domain_set_hwirq_and_chip(domain, virq + i, hwirq + i,
 						    &dd->chip,
 						    msi_desc_slot(info->desc, i));
 		if (ret)
 			goto free_irqs;
-		if (pops->handler)
-			__irq_set_handler(virq + i, pops->handler, 0, pops->handler_name);
 	}
 	return 0;
 
