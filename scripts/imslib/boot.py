@@ -6,6 +6,7 @@ import selectors
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import tomllib
 from pathlib import Path
@@ -177,13 +178,17 @@ def run(machine, config, programs, log, echo=False, built=None, extra=(), **more
     Verdict: true for a pass, str() says why not."""
     row = machine_row(machine)
     base, tree, objects, _ = built or series.snapshot()
-    image = kernel.get(config, base, tree, objects) / 'bzImage'
+    built = kernel.get(config, base, tree, objects)
     initrd = initramfs.get(base, tree, objects) / 'initramfs.cpio.gz'
     required = row['required'] if programs == 'selftests' else [
         name for name in programs.split(',') if name not in ('nothing', 'ims_demo')]
-    return boot_image(row, image, initrd, programs, Path(log),
-                      extra=(*(() if config == 'lean' else DEBUG), *extra), echo=echo,
-                      label=f'{config} on {machine}', required=required, **more)
+    with tempfile.TemporaryDirectory(prefix='ims-initrd-') as tmp:
+        if (built / 'modules').is_dir():
+            initrd = initramfs.with_modules(initrd, built / 'modules', Path(tmp),
+                                            Path(tmp) / 'log')
+        return boot_image(row, built / 'bzImage', initrd, programs, Path(log),
+                          extra=(*(() if config == 'lean' else DEBUG), *extra), echo=echo,
+                          label=f'{config} on {machine}', required=required, **more)
 
 
 def boot():

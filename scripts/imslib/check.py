@@ -29,7 +29,7 @@ from pathlib import Path
 from . import base as basemod
 from . import boot, compare, cross, devices, initramfs, kernel, qemu, series
 from .util import (BUILD, ROOT, Fail, cache, clean_env, digest, digest_code, entry,
-                   fresh_log, git, git_env, jobs, locked, run, say, step)
+                   fresh_log, git, git_env, have_entry, jobs, locked, run, say, step)
 
 CHECK = BUILD / 'check'
 TESTS = []
@@ -578,20 +578,31 @@ def qtest(log):
 @test('steps: every one builds without a warning, and boots')
 def every_step(log):
     base, _, steps = steps_of_series()
-    for number, commit in enumerate(steps, 1):
-        tree = git('rev-parse', f'{commit}^{{tree}}', repo=base.repo).strip()
-        subject = git('log', '-1', '--format=%s', commit, repo=base.repo).strip()
-        key = digest(kernel.kernel_key('lean', base, tree, base.repo / 'objects'),
-                     initramfs.INIT, boot.MACHINES, qemu.get().name,
-                     digest_code('boot', 'verdict'))
-        entry('step', key, lambda out, t=tree, n=number, s=subject:
-              build_step(base, t, f'step {n}/{len(steps)}', s, out, log))
+    qemu.get()
+    # One step boots while the next one is built.
+    with ThreadPoolExecutor(1) as pool:
+        boots = []
+        for number, commit in enumerate(steps, 1):
+            tree = git('rev-parse', f'{commit}^{{tree}}', repo=base.repo).strip()
+            subject = git('log', '-1', '--format=%s', commit, repo=base.repo).strip()
+            label = f'step {number}/{len(steps)}'
+            built = (base, tree, base.repo / 'objects', label)
+            key = digest(kernel.kernel_key('lean', *built[:3]), initramfs.INIT,
+                         boot.MACHINES, qemu.get().name, digest_code('boot', 'verdict'))
+            if not have_entry('step', key):
+                say(f'  {label}: {subject}')
+                kernel.get('lean', *built[:3], label=f'  {label}', log=log)
+            boots.append(pool.submit(entry, 'step', key, lambda out, b=built, s=subject:
+                                     boot_step(b, s, out, log)))
+            for done in boots:
+                if done.done():
+                    done.result()
+        for done in boots:
+            done.result()
 
 
-def build_step(base, tree, label, subject, out, log):
-    say(f'  {label}: {subject}')
-    built = (base, tree, base.repo / 'objects', label)
-    kernel.get('lean', *built[:3], label=f'  {label}', log=log)
+def boot_step(built, subject, out, log):
+    label = built[3]
     verdict = boot.run('intel-ir', 'lean', 'nothing', out / 'boot.log', built=built)
     note(log, f'=== {label}: {subject}\n' + (out / 'boot.log').read_text(encoding='utf-8'))
     expect(verdict, f'{label} ({subject}): {verdict}; see {log}')

@@ -87,6 +87,17 @@ def programs(out, log):
               '-o', out / top.name, *sorted(top.glob('*.c'))], log=log)
 
 
+def with_modules(initrd, modules, out, log):
+    """An initramfs with a kernel's modules in it: the kernel unpacks what follows
+    the first archive as well."""
+    root = out / 'root'
+    shutil.copytree(modules, root / 'modules')
+    pack(root, out, log)
+    whole = out / 'with-modules.cpio.gz'
+    whole.write_bytes(Path(initrd).read_bytes() + (out / 'initramfs.cpio.gz').read_bytes())
+    return whole
+
+
 def pack(root, out, log):
     """The same bytes from the same files: sorted, root's, and from 1970."""
     for path in [root, *root.rglob('*')]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Kernels, built once for each tree, configuration and compiler.
 
-The entry kernel/CONFIG-KEY holds bzImage, vmlinux, System.map and the final
-config. What is not there is built from one source tree of the cache, kernel/src,
+The entry kernel/CONFIG-KEY holds bzImage, vmlinux, System.map, the final config
+and the modules, if it has any. What is not there is built from one source tree of the cache, kernel/src,
 that is moved from commit to commit, in one O= directory per configuration, so
 that only what differs is compiled. The tree holds exactly the git tree that the
 key names, whatever was there before. One lock guards tree and directories.
@@ -59,6 +59,8 @@ def wanted(config, base, tree, objects):
     known = {f'CONFIG_{line.split()[1]}' for line in found.splitlines()}
     if known == set(own):
         lines.update(own)
+        if (ROOT / 'configs' / f'series.{config}.config').exists():
+            lines.update(fragment(f'series.{config}.config'))
     return lines
 
 
@@ -93,7 +95,39 @@ def get(config, base, tree, objects, label='', log=None):
                 shutil.copy2(objdir(config) / path, out / name)
                 if not (out / name).stat().st_size:
                     raise Fail(f'{label}: {path} is empty; see {where}')
+            if has_modules(config):
+                copy_modules(config, out / 'modules')
     return entry('kernel', name_of(config, key), build)
+
+
+def has_modules(config):
+    return '\nCONFIG_MODULES=y\n' in (objdir(config) / '.config').read_text(encoding='ascii')
+
+
+def copy_modules(config, out):
+    """The modules, and `order`, which names them so that each one follows those that
+    it needs."""
+    top, out = objdir(config), Path(out)
+    out.mkdir()
+    needs = {}
+    for name in (top / 'modules.order').read_text(encoding='ascii').split():
+        path = top / name
+        shutil.copy2(path, out / path.name)
+        found = run(['/sbin/modinfo', '-F', 'depends', path]).strip()
+        needs[path.stem.replace('-', '_')] = (path.name, found.split(',') if found else [])
+
+    order = []
+
+    def add(name):
+        file, before = needs[name]
+        for other in before:
+            add(other)
+        if file not in order:
+            order.append(file)
+
+    for name in sorted(needs):
+        add(name)
+    (out / 'order').write_text('\n'.join(order) + '\n', encoding='ascii')
 
 
 def checkout(base, tree, objects):
@@ -132,7 +166,7 @@ def make_cmd(where, *targets):
 
 def make_env():
     return clean_env(CCACHE_DIR=str(cache() / 'ccache'), CCACHE_MAXSIZE='3G',
-                     CCACHE_NOHASHDIR='1')
+                     CCACHE_NOHASHDIR='1', CCACHE_DEPEND='1')
 
 
 def configure(config, base, tree, objects, label, log, where=None):
@@ -162,7 +196,8 @@ def build_in_place(config, base, tree, objects, label, log, key):
     stamp = objdir(config) / '.ims-key'
     stamp.unlink(missing_ok=True)
     configure(config, base, tree, objects, label, log)
-    step(label, make_cmd(config, 'bzImage'), log=log, env=make_env())
+    targets = ('bzImage', 'modules') if has_modules(config) else ('bzImage',)
+    step(label, make_cmd(config, *targets), log=log, env=make_env())
     stamp.write_text(key, encoding='ascii')
 
 

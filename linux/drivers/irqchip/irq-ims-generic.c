@@ -2,67 +2,340 @@
 /*
  * Ready made Interrupt Message Stores for PCI devices
  *
- * The slot table is an array of slots in MMIO space, much like the MSI-X table
- * but without the limit of 2048 entries and with a layout which the device
- * defines. It is a direct store: A slot can be written with interrupts disabled.
+ * Words:
  *
- * Invariants:
+ *   table	slots in MMIO space, much like the MSI-X table but without the limit
+ *		of 2048 entries and with a layout which the device defines
+ *   memory	slots in memory, which the device reads by DMA when it is notified
+ *   command	slots inside of the device, which are changed by commands
+ *   field	a part of a slot in a table or in memory: the address, in one or two
+ *		pieces, the data, and the control word with the mask bit
  *
- *   - The message in a slot changes only while the slot is masked.
- *   - msi_slot::ctrl is what the control word of the slot is between operations.
+ * Tables and slots in memory are direct stores, which can be written with
+ * interrupts disabled. Commands make a deferred store.
+ *
+ * Invariants of the direct stores:
+ *
+ *   - The message in a slot changes only while the device knows that the slot is
+ *     masked.
+ *   - msi_slot::ctrl is what the control word of the slot has to be between
+ *     operations. It is written as a whole, so that each operation which writes it
+ *     repairs what the device has forgotten.
  *   - A change has reached the device when the operation returns, because each
- *     one which masks or writes a message ends in a read from the slot.
+ *     one which masks or writes a message ends in a read from the device.
+ *   - The device is not accessed while it is not in D0, while it is recovered from
+ *     an error, or when it is gone. Slots in memory change nevertheless. The core
+ *     writes all slots again when the device is back.
  *
  * The ops of one slot are serialized by its interrupt descriptor lock, and
- * different slots do not share anything.
+ * different slots do not share anything which can be written, with the exception
+ * of the register which takes notifications. It is no matter in which order these
+ * arrive, as each one is about one slot, and the read after it cannot pass any.
  */
+#include <linux/bitfield.h>
 #include <linux/io.h>
 #include <linux/irqchip/irq-ims-generic.h>
 #include <linux/irqchip/msi-storage.h>
 #include <linux/irqdomain.h>
 #include <linux/module.h>
-#include <linux/msi.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
+
+#define IMS_NAME		"PCI-IMS"
+
+#define IMS_TABLE_FLAGS		(IMS_TABLE_ADDR_64 | IMS_TABLE_MASK_CLEAR |	\
+				 IMS_TABLE_DATA_FIRST | IMS_TABLE_PASID)
+
+struct ims_format;
+
+typedef void (*ims_put_fn)(const struct ims_table_layout *layout, const struct msi_slot *slot,
+			   const struct msi_msg *msg);
+
+/**
+ * struct ims_access - How the fields of a message get into a slot
+ * @addr_32:	Write the address in two pieces
+ * @addr_64:	Write the address in one piece, NULL if this CPU cannot do that
+ * @data:	Write the data
+ */
+struct ims_access {
+	ims_put_fn	addr_32;
+	ims_put_fn	addr_64;
+	ims_put_fn	data;
+};
+
+/**
+ * struct ims_format - A layout in the form in which the ops use it
+ * @layout:	The layout
+ * @masked:	The value of the mask bit which masks a slot
+ * @put:	The steps in which a message is written
+ */
+struct ims_format {
+	struct ims_table_layout	layout;
+	u32			masked;
+	ims_put_fn		put[2];
+};
+
+static u32 ims_ctrl_mask(const struct ims_format *format, u32 ctrl)
+{
+	return (ctrl & ~format->layout.mask) | format->masked;
+}
+
+static u32 ims_ctrl_unmask(const struct ims_format *format, u32 ctrl)
+{
+	return (ctrl | format->layout.mask) ^ format->masked;
+}
+
+static bool ims_ctrl_masked(const struct ims_format *format, u32 ctrl)
+{
+	return (ctrl & format->layout.mask) == format->masked;
+}
+
+/* An access could hang or fail otherwise, PCIe r6.0, sec 5.3.1.4.1 */
+static bool ims_reachable(const struct msi_storage *storage)
+{
+	struct pci_dev *pdev = to_pci_dev(storage->dev);
+
+	return pdev->current_state == PCI_D0 && !pci_channel_offline(pdev);
+}
+
+static bool ims_overlap(u16 a, u16 a_size, u16 b, u16 b_size)
+{
+	return a < b + b_size && b < a + a_size;
+}
+
+static bool ims_fields_overlap(const struct ims_table_layout *layout)
+{
+	const bool addr_64 = layout->flags & IMS_TABLE_ADDR_64;
+	const struct {
+		u16	offset;
+		u16	size;
+	} fields[] = {
+		{ layout->ctrl, sizeof(u32) },
+		{ layout->data, sizeof(u32) },
+		{ layout->addr_lo, addr_64 ? sizeof(u64) : sizeof(u32) },
+		{ layout->addr_hi, sizeof(u32) },
+	};
+	const unsigned int count = addr_64 ? ARRAY_SIZE(fields) - 1 : ARRAY_SIZE(fields);
+	unsigned int i, j;
+
+	for (i = 1; i < count; i++) {
+		for (j = 0; j < i; j++) {
+			if (ims_overlap(fields[i].offset, fields[i].size,
+					fields[j].offset, fields[j].size))
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool ims_field_valid(const struct ims_table_layout *layout, u16 offset, u16 size)
+{
+	return IS_ALIGNED(offset, size) && offset + size <= layout->stride;
+}
+
+/* To which the slots have to be aligned, in bytes */
+static unsigned int ims_alignment(const struct ims_table_layout *layout)
+{
+	return layout->flags & IMS_TABLE_ADDR_64 ? sizeof(u64) : sizeof(u32);
+}
+
+static u32 ims_pasid_mask(const struct ims_table_layout *layout)
+{
+	return GENMASK(IMS_PASID_BITS - 1, 0) << layout->pasid_shift;
+}
+
+/* What is wrong with the control word, NULL if nothing is */
+static const char *ims_ctrl_error(const struct ims_table_layout *layout)
+{
+	if (hweight32(layout->mask) != 1)
+		return "the mask is not one bit";
+
+	if (!(layout->flags & IMS_TABLE_PASID)) {
+		if (layout->pasid_shift || layout->pasid_enable)
+			return "it says where the PASID is, and has none";
+		return NULL;
+	}
+
+	if (layout->pasid_shift > 32 - IMS_PASID_BITS)
+		return "the PASID is outside of the control word";
+	if (hweight32(layout->pasid_enable) > 1)
+		return "more than one bit enables the PASID";
+	if (layout->mask & layout->pasid_enable ||
+	    (layout->mask | layout->pasid_enable) & ims_pasid_mask(layout))
+		return "fields of the control word overlap";
+	return NULL;
+}
+
+/* What is wrong with a layout, NULL if nothing is */
+static const char *ims_layout_error(const struct ims_table_layout *layout)
+{
+	const unsigned int alignment = ims_alignment(layout);
+
+	if (layout->flags & ~IMS_TABLE_FLAGS)
+		return "it has flags which do not exist";
+	if (!layout->stride || !IS_ALIGNED(layout->stride, alignment))
+		return "the stride is not a multiple of the alignment of a slot";
+	if (!ims_field_valid(layout, layout->addr_lo, alignment))
+		return "the address is not aligned or not inside of the slot";
+	if (layout->flags & IMS_TABLE_ADDR_64) {
+		if (layout->addr_hi)
+			return "an address of 64 bits has a second field";
+	} else if (!ims_field_valid(layout, layout->addr_hi, sizeof(u32))) {
+		return "the high address is not aligned or not inside of the slot";
+	}
+	if (!ims_field_valid(layout, layout->data, sizeof(u32)))
+		return "the data is not aligned or not inside of the slot";
+	if (!ims_field_valid(layout, layout->ctrl, sizeof(u32)))
+		return "the control word is not aligned or not inside of the slot";
+	if (ims_fields_overlap(layout))
+		return "fields overlap";
+	return ims_ctrl_error(layout);
+}
+
+static int ims_refused(struct pci_dev *pdev, const char *what, const char *error)
+{
+	pci_err(pdev, IMS_NAME ": Invalid %s: %s\n", what, error);
+	return -EINVAL;
+}
+
+static int ims_format_init(struct ims_format *format, struct pci_dev *pdev,
+			   const struct ims_table_layout *layout, const struct ims_access *access)
+{
+	const bool addr_64 = layout->flags & IMS_TABLE_ADDR_64;
+	const bool data_first = layout->flags & IMS_TABLE_DATA_FIRST;
+
+	if (addr_64 && !access->addr_64) {
+		pci_err(pdev, IMS_NAME ": This CPU cannot write an address of 64 bits at once\n");
+		return -EOPNOTSUPP;
+	}
+
+	format->layout = *layout;
+	format->masked = layout->flags & IMS_TABLE_MASK_CLEAR ? 0 : layout->mask;
+	format->put[data_first] = addr_64 ? access->addr_64 : access->addr_32;
+	format->put[!data_first] = access->data;
+	return 0;
+}
+
+static void ims_release(struct msi_storage *storage)
+{
+	kfree(storage->priv);
+}
+
+/* Slot tables */
 
 /**
  * struct ims_table - Private data of a slot table store
  * @base:	First slot
- * @layout:	Layout of the slots
+ * @format:	How the slots are written
  */
 struct ims_table {
-	void __iomem			*base;
-	struct ims_table_layout		layout;
+	void __iomem		*base;
+	struct ims_format	format;
 };
 
-static void ims_table_write_ctrl(struct ims_table *table, struct msi_slot *slot, u32 ctrl)
+static void ims_table_put_addr_32(const struct ims_table_layout *layout,
+				  const struct msi_slot *slot, const struct msi_msg *msg)
 {
-	writel(ctrl, slot->iobase + table->layout.ctrl);
+	writel(msg->address_lo, slot->iobase + layout->addr_lo);
+	writel(msg->address_hi, slot->iobase + layout->addr_hi);
+}
+
+#ifdef writeq
+static void ims_table_put_addr_64(const struct ims_table_layout *layout,
+				  const struct msi_slot *slot, const struct msi_msg *msg)
+{
+	writeq((u64)msg->address_hi << 32 | msg->address_lo, slot->iobase + layout->addr_lo);
+}
+#else
+#define ims_table_put_addr_64	NULL
+#endif
+
+static void ims_table_put_data(const struct ims_table_layout *layout,
+			       const struct msi_slot *slot, const struct msi_msg *msg)
+{
+	writel(msg->data, slot->iobase + layout->data);
+}
+
+static const struct ims_access ims_table_access = {
+	.addr_32	= ims_table_put_addr_32,
+	.addr_64	= ims_table_put_addr_64,
+	.data		= ims_table_put_data,
+};
+
+static u32 ims_table_read_ctrl(const struct ims_table *table, const struct msi_slot *slot)
+{
+	return readl(slot->iobase + table->format.layout.ctrl);
+}
+
+static void ims_table_write_ctrl(const struct ims_table *table, const struct msi_slot *slot,
+				 u32 ctrl)
+{
+	writel(ctrl, slot->iobase + table->format.layout.ctrl);
 }
 
 /* PCIe r6.0, sec 2.4.1: A read does not pass the posted writes before it */
-static void ims_table_flush(struct ims_table *table, struct msi_slot *slot)
+static void ims_table_flush(const struct ims_table *table, const struct msi_slot *slot)
 {
-	readl(slot->iobase + table->layout.ctrl);
+	ims_table_read_ctrl(table, slot);
+}
+
+static int ims_table_set_up_slot(struct msi_storage *storage, struct msi_slot *slot,
+				 u32 clear, u32 set)
+{
+	struct ims_table *table = storage->priv;
+	u32 ctrl;
+
+	/* What has to be preserved of the control word could not be read */
+	if (!ims_reachable(storage))
+		return -EIO;
+
+	slot->iobase = table->base + (size_t)slot->index * table->format.layout.stride;
+	ctrl = (ims_table_read_ctrl(table, slot) & ~clear) | set;
+	slot->ctrl = ims_ctrl_mask(&table->format, ctrl);
+	ims_table_write_ctrl(table, slot, slot->ctrl);
+	ims_table_flush(table, slot);
+	return 0;
 }
 
 static int ims_table_init_slot(struct msi_storage *storage, struct msi_slot *slot)
 {
-	struct ims_table *table = storage->priv;
-	const struct ims_table_layout *layout = &table->layout;
+	return ims_table_set_up_slot(storage, slot, 0, 0);
+}
 
-	slot->iobase = table->base + (size_t)slot->index * layout->stride;
-	slot->ctrl = readl(slot->iobase + layout->ctrl) | layout->mask;
+static int ims_table_init_pasid_slot(struct msi_storage *storage, struct msi_slot *slot)
+{
+	struct ims_table *table = storage->priv;
+	const struct ims_table_layout *layout = &table->format.layout;
+	u64 pasid = slot->cookie.value;
+
+	if (pasid >> IMS_PASID_BITS)
+		return -EINVAL;
+	return ims_table_set_up_slot(storage, slot, ims_pasid_mask(layout),
+				     pasid << layout->pasid_shift | layout->pasid_enable);
+}
+
+/* Nobody must find the PASID in a slot which is not in use */
+static void ims_table_free_pasid_slot(struct msi_storage *storage, struct msi_slot *slot)
+{
+	struct ims_table *table = storage->priv;
+	const struct ims_table_layout *layout = &table->format.layout;
+
+	slot->ctrl &= ~(ims_pasid_mask(layout) | layout->pasid_enable);
+	if (!ims_reachable(storage))
+		return;
+
 	ims_table_write_ctrl(table, slot, slot->ctrl);
 	ims_table_flush(table, slot);
-	return 0;
 }
 
 static void ims_table_mask(struct msi_storage *storage, struct msi_slot *slot)
 {
 	struct ims_table *table = storage->priv;
 
-	slot->ctrl |= table->layout.mask;
+	slot->ctrl = ims_ctrl_mask(&table->format, slot->ctrl);
+	if (!ims_reachable(storage))
+		return;
+
 	ims_table_write_ctrl(table, slot, slot->ctrl);
 	ims_table_flush(table, slot);
 }
@@ -71,33 +344,39 @@ static void ims_table_unmask(struct msi_storage *storage, struct msi_slot *slot)
 {
 	struct ims_table *table = storage->priv;
 
-	slot->ctrl &= ~table->layout.mask;
-	ims_table_write_ctrl(table, slot, slot->ctrl);
+	slot->ctrl = ims_ctrl_unmask(&table->format, slot->ctrl);
+	if (ims_reachable(storage))
+		ims_table_write_ctrl(table, slot, slot->ctrl);
 }
 
 static void ims_table_write_msg(struct msi_storage *storage, struct msi_slot *slot,
 				const struct msi_msg *msg)
 {
 	struct ims_table *table = storage->priv;
-	const struct ims_table_layout *layout = &table->layout;
-	bool unmasked = !(slot->ctrl & layout->mask);
+	const struct ims_format *format = &table->format;
+	bool unmasked = !ims_ctrl_masked(format, slot->ctrl);
+
+	if (!ims_reachable(storage))
+		return;
 
 	/* A device could send half of the old and half of the new message */
 	if (unmasked)
-		ims_table_write_ctrl(table, slot, slot->ctrl | layout->mask);
+		ims_table_write_ctrl(table, slot, ims_ctrl_mask(format, slot->ctrl));
 
-	writel(msg->address_lo, slot->iobase + layout->addr_lo);
-	writel(msg->address_hi, slot->iobase + layout->addr_hi);
-	writel(msg->data, slot->iobase + layout->data);
+	format->put[0](&format->layout, slot, msg);
+	format->put[1](&format->layout, slot, msg);
 
 	if (unmasked)
 		ims_table_write_ctrl(table, slot, slot->ctrl);
 	ims_table_flush(table, slot);
 }
 
-static void ims_table_release(struct msi_storage *storage)
+static bool ims_table_is_masked(struct msi_storage *storage, struct msi_slot *slot)
 {
-	kfree(storage->priv);
+	struct ims_table *table = storage->priv;
+	u32 ctrl = ims_reachable(storage) ? ims_table_read_ctrl(table, slot) : slot->ctrl;
+
+	return ims_ctrl_masked(&table->format, ctrl);
 }
 
 static const struct msi_storage_ops ims_table_ops = {
@@ -105,86 +384,471 @@ static const struct msi_storage_ops ims_table_ops = {
 	.write_msg	= ims_table_write_msg,
 	.mask		= ims_table_mask,
 	.unmask		= ims_table_unmask,
-	.release	= ims_table_release,
+	.is_masked	= ims_table_is_masked,
+	.release	= ims_release,
 };
 
-static const struct msi_storage_template ims_table_template = {
-	.name		= "PCI-IMS",
-	.mode		= "ims",
-	.bus_token	= DOMAIN_BUS_PCI_DEVICE_IMS,
-	.requires	= MSI_PARENT_PCI_IMS,
-	.ops		= &ims_table_ops,
-	.owner		= THIS_MODULE,
+static const struct msi_storage_ops ims_table_pasid_ops = {
+	.init_slot	= ims_table_init_pasid_slot,
+	.free_slot	= ims_table_free_pasid_slot,
+	.write_msg	= ims_table_write_msg,
+	.mask		= ims_table_mask,
+	.unmask		= ims_table_unmask,
+	.is_masked	= ims_table_is_masked,
+	.release	= ims_release,
 };
 
-static bool ims_table_field_valid(const struct ims_table_layout *layout, u16 offset)
-{
-	return IS_ALIGNED(offset, sizeof(u32)) && offset + sizeof(u32) <= layout->stride;
-}
-
-static bool ims_table_layout_valid(const struct ims_table_layout *layout)
-{
-	const u16 fields[] = {
-		layout->addr_lo, layout->addr_hi, layout->data, layout->ctrl,
-	};
-	unsigned int i, j;
-
-	if (!IS_ALIGNED(layout->stride, sizeof(u32)) || hweight32(layout->mask) != 1)
-		return false;
-
-	for (i = 0; i < ARRAY_SIZE(fields); i++) {
-		if (!ims_table_field_valid(layout, fields[i]))
-			return false;
-		for (j = 0; j < i; j++) {
-			if (fields[i] == fields[j])
-				return false;
-		}
+#define IMS_TEMPLATE(_ops, _flags)				\
+	{							\
+		.name		= IMS_NAME,			\
+		.mode		= "ims",			\
+		.bus_token	= DOMAIN_BUS_PCI_DEVICE_IMS,	\
+		.requires	= MSI_PARENT_PCI_IMS,		\
+		.flags		= _flags,			\
+		.ops		= _ops,				\
+		.owner		= THIS_MODULE,			\
 	}
-	return true;
+
+static const struct msi_storage_template ims_table_template =
+	IMS_TEMPLATE(&ims_table_ops, 0);
+
+static const struct msi_storage_template ims_table_pasid_template =
+	IMS_TEMPLATE(&ims_table_pasid_ops, 0);
+
+/* What is wrong with a description, NULL if nothing is */
+static const char *ims_table_error(const struct ims_table_desc *desc)
+{
+	if (!desc)
+		return "there is no description";
+	if (!desc->base)
+		return "it has no mapping";
+	if (!desc->nr_slots)
+		return "it has no slots";
+	if (!desc->layout)
+		return "it has no layout";
+	if (!IS_ALIGNED((unsigned long)desc->base, ims_alignment(desc->layout)))
+		return "the mapping is not aligned";
+	return ims_layout_error(desc->layout);
 }
 
 /**
  * pci_create_ims_table_store - Create an IMS from a slot table
  * @pdev:	The PCI device which has the table
- * @desc:	Describes the table. Copied, but the mapping has to stay until the
- *		store is removed, see pci_create_ims_store()
+ * @desc:	Describes the table. Copied along with the layout, but the mapping
+ *		has to stay until the store is removed, see pci_remove_ims_store()
  *
  * The slots which are not allocated are not touched, so the device has to come
  * out of reset with all slots masked.
  *
+ * If the layout has %IMS_TABLE_PASID then the cookie of each interrupt is the PASID
+ * which the device sends the message with. Whether the PASID belongs to whom the
+ * interrupt is for is the business of the driver. A PASID of more than
+ * %IMS_PASID_BITS bits fails the allocation with -EINVAL. Otherwise the cookie is
+ * ignored. An allocation fails with -EIO if @pdev is not in D0 or is gone.
+ *
+ * When the device has lost its state, then pci_restore_state() writes the slots
+ * again.
+ *
  * Context: Task context, can sleep.
  *
- * Return: The id of the store, which is greater than 0. -EINVAL if the
- * description is invalid, otherwise the errors of pci_create_ims_store().
+ * Return: The id of the store, which is greater than 0, otherwise
+ *	* %-EINVAL     - @desc is invalid. Why is in the kernel log
+ *	* %-EOPNOTSUPP - The layout has %IMS_TABLE_ADDR_64, and this CPU cannot write
+ *	  64 bits at once
+ *	* %-ENOMEM     - Out of memory
+ *	* Any other error of pci_create_ims_store()
  */
 int pci_create_ims_table_store(struct pci_dev *pdev, const struct ims_table_desc *desc)
 {
+	const struct msi_storage_template *tmpl;
 	struct ims_table *table;
+	const char *error;
 	int ret;
 
-	if (!pdev || !desc || !desc->base || !desc->nr_slots || !desc->layout)
+	if (!pdev)
 		return -EINVAL;
 
-	if (!IS_ALIGNED((unsigned long)desc->base, sizeof(u32)) ||
-	    !ims_table_layout_valid(desc->layout)) {
-		pci_err(pdev, "%s: Invalid slot table layout\n", ims_table_template.name);
-		return -EINVAL;
-	}
+	error = ims_table_error(desc);
+	if (error)
+		return ims_refused(pdev, "slot table", error);
 
 	table = kzalloc(sizeof(*table), GFP_KERNEL);
 	if (!table)
 		return -ENOMEM;
 
 	table->base = desc->base;
-	table->layout = *desc->layout;
+	ret = ims_format_init(&table->format, pdev, desc->layout, &ims_table_access);
+	if (ret)
+		goto free_table;
 
-	ret = pci_create_ims_store(pdev, &ims_table_template, desc->nr_slots, table);
+	tmpl = desc->layout->flags & IMS_TABLE_PASID ? &ims_table_pasid_template :
+						       &ims_table_template;
+	ret = pci_create_ims_store(pdev, tmpl, desc->nr_slots, table);
 	if (ret < 0)
-		kfree(table);
+		goto free_table;
+	return ret;
+
+free_table:
+	kfree(table);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(pci_create_ims_table_store);
 
+/* Slots in memory */
+
+/**
+ * struct ims_mem - Private data of a store of slots in memory
+ * @notify:	Register which takes the number of a slot which was changed
+ * @first:	Number of the slot with index 0
+ * @stopped:	Set by the driver while the device does not know the slots, or NULL
+ * @format:	How the slots are written
+ */
+struct ims_mem {
+	void __iomem		*notify;
+	unsigned int		first;
+	const bool		*stopped;
+	struct ims_format	format;
+};
+
+static __le32 *ims_mem_field(const struct msi_slot *slot, u16 offset)
+{
+	return slot->priv + offset;
+}
+
+static void ims_mem_put_addr_32(const struct ims_table_layout *layout,
+				const struct msi_slot *slot, const struct msi_msg *msg)
+{
+	WRITE_ONCE(*ims_mem_field(slot, layout->addr_lo), cpu_to_le32(msg->address_lo));
+	dma_wmb();
+	WRITE_ONCE(*ims_mem_field(slot, layout->addr_hi), cpu_to_le32(msg->address_hi));
+}
+
+#ifdef CONFIG_64BIT
+static void ims_mem_put_addr_64(const struct ims_table_layout *layout,
+				const struct msi_slot *slot, const struct msi_msg *msg)
+{
+	__le64 *addr = slot->priv + layout->addr_lo;
+
+	WRITE_ONCE(*addr, cpu_to_le64((u64)msg->address_hi << 32 | msg->address_lo));
+}
+#else
+#define ims_mem_put_addr_64	NULL
+#endif
+
+static void ims_mem_put_data(const struct ims_table_layout *layout,
+			     const struct msi_slot *slot, const struct msi_msg *msg)
+{
+	WRITE_ONCE(*ims_mem_field(slot, layout->data), cpu_to_le32(msg->data));
+}
+
+static const struct ims_access ims_mem_access = {
+	.addr_32	= ims_mem_put_addr_32,
+	.addr_64	= ims_mem_put_addr_64,
+	.data		= ims_mem_put_data,
+};
+
+static u32 ims_mem_read_ctrl(const struct ims_mem *mem, const struct msi_slot *slot)
+{
+	return le32_to_cpu(READ_ONCE(*ims_mem_field(slot, mem->format.layout.ctrl)));
+}
+
+static void ims_mem_write_ctrl(const struct ims_mem *mem, const struct msi_slot *slot, u32 ctrl)
+{
+	WRITE_ONCE(*ims_mem_field(slot, mem->format.layout.ctrl), cpu_to_le32(ctrl));
+}
+
+/*
+ * Make the device see what was written to the slot. writel() does not pass the
+ * stores to coherent memory before it, and the read does not pass writel().
+ */
+static void ims_mem_notify(struct msi_storage *storage, const struct msi_slot *slot)
+{
+	struct ims_mem *mem = storage->priv;
+
+	if (!ims_reachable(storage) || (mem->stopped && READ_ONCE(*mem->stopped)))
+		return;
+
+	writel(mem->first + slot->index, mem->notify);
+	readl(mem->notify);
+}
+
+static int ims_mem_init_slot(struct msi_storage *storage, struct msi_slot *slot)
+{
+	struct ims_mem *mem = storage->priv;
+	void *addr = slot->cookie.ptr;
+
+	if (!addr || !IS_ALIGNED((unsigned long)addr, ims_alignment(&mem->format.layout)))
+		return -EINVAL;
+
+	slot->priv = addr;
+	slot->ctrl = ims_ctrl_mask(&mem->format, ims_mem_read_ctrl(mem, slot));
+	ims_mem_write_ctrl(mem, slot, slot->ctrl);
+	ims_mem_notify(storage, slot);
+	return 0;
+}
+
+static void ims_mem_mask(struct msi_storage *storage, struct msi_slot *slot)
+{
+	struct ims_mem *mem = storage->priv;
+
+	slot->ctrl = ims_ctrl_mask(&mem->format, slot->ctrl);
+	ims_mem_write_ctrl(mem, slot, slot->ctrl);
+	ims_mem_notify(storage, slot);
+}
+
+static void ims_mem_unmask(struct msi_storage *storage, struct msi_slot *slot)
+{
+	struct ims_mem *mem = storage->priv;
+
+	slot->ctrl = ims_ctrl_unmask(&mem->format, slot->ctrl);
+	ims_mem_write_ctrl(mem, slot, slot->ctrl);
+	ims_mem_notify(storage, slot);
+}
+
+static void ims_mem_write_msg(struct msi_storage *storage, struct msi_slot *slot,
+			      const struct msi_msg *msg)
+{
+	struct ims_mem *mem = storage->priv;
+	const struct ims_format *format = &mem->format;
+	bool unmasked = !ims_ctrl_masked(format, slot->ctrl);
+
+	/*
+	 * The device can read the slot at any time. It must not find a part of the
+	 * new message before it has seen that the slot is masked.
+	 */
+	if (unmasked) {
+		ims_mem_write_ctrl(mem, slot, ims_ctrl_mask(format, slot->ctrl));
+		ims_mem_notify(storage, slot);
+	}
+
+	format->put[0](&format->layout, slot, msg);
+	dma_wmb();
+	format->put[1](&format->layout, slot, msg);
+
+	if (unmasked) {
+		dma_wmb();
+		ims_mem_write_ctrl(mem, slot, slot->ctrl);
+	}
+	ims_mem_notify(storage, slot);
+}
+
+static bool ims_mem_is_masked(struct msi_storage *storage, struct msi_slot *slot)
+{
+	struct ims_mem *mem = storage->priv;
+
+	return ims_ctrl_masked(&mem->format, ims_mem_read_ctrl(mem, slot));
+}
+
+static const struct msi_storage_ops ims_mem_ops = {
+	.init_slot	= ims_mem_init_slot,
+	.write_msg	= ims_mem_write_msg,
+	.mask		= ims_mem_mask,
+	.unmask		= ims_mem_unmask,
+	.is_masked	= ims_mem_is_masked,
+	.release	= ims_release,
+};
+
+static const struct msi_storage_template ims_mem_template =
+	IMS_TEMPLATE(&ims_mem_ops, 0);
+
+static const char *ims_mem_error(const struct ims_mem_desc *desc)
+{
+	if (!desc)
+		return "there is no description";
+	if (!desc->notify)
+		return "it has no register to notify the device";
+	if (!IS_ALIGNED((unsigned long)desc->notify, sizeof(u32)))
+		return "the register to notify the device is not aligned";
+	if (!desc->nr_slots)
+		return "it has no slots";
+	if (desc->first > U32_MAX - desc->nr_slots)
+		return "the numbers of the slots exceed 32 bits";
+	if (!desc->layout)
+		return "it has no layout";
+	if (desc->layout->flags & IMS_TABLE_PASID)
+		return "the cookie cannot be a PASID, as it is the address of the slot";
+	return ims_layout_error(desc->layout);
+}
+
+/**
+ * pci_create_ims_mem_store - Create an IMS from slots in memory
+ * @pdev:	The PCI device which reads the slots
+ * @desc:	Describes the slots. Copied along with the layout, but the register
+ *		has to stay mapped until the store is removed, see
+ *		pci_remove_ims_store(), and &ims_mem_desc.stopped has to stay there
+ *
+ * For devices which have an interrupt message in the descriptor or context of a
+ * queue or something like that. The cookie of each interrupt is the address at which
+ * the CPU finds the slot of that interrupt, in coherent memory, see
+ * Documentation/core-api/dma-api.rst. How the device gets to know its address is the
+ * business of the driver, which has to keep the memory until the interrupt is freed.
+ * Without a cookie or with one that is not aligned like the fields of a slot the
+ * allocation fails with -EINVAL.
+ *
+ * The other bits of the control word have to be initialized before the interrupt is
+ * allocated. The device must take a slot for masked which it was never notified of.
+ * It may read a slot at any time.
+ *
+ * When the device has lost its state, then pci_restore_state() writes the slots
+ * again. If the device has to be told first where they are, then the driver has to
+ * use &ims_mem_desc.stopped and to invoke pci_ims_store_resume().
+ *
+ * Context: Task context, can sleep.
+ *
+ * Return: The id of the store, which is greater than 0, otherwise
+ *	* %-EINVAL     - @desc is invalid. Why is in the kernel log
+ *	* %-EOPNOTSUPP - The layout has %IMS_TABLE_ADDR_64, and this CPU cannot write
+ *	  64 bits at once
+ *	* %-ENOMEM     - Out of memory
+ *	* Any other error of pci_create_ims_store()
+ */
+int pci_create_ims_mem_store(struct pci_dev *pdev, const struct ims_mem_desc *desc)
+{
+	struct ims_mem *mem;
+	const char *error;
+	int ret;
+
+	if (!pdev)
+		return -EINVAL;
+
+	error = ims_mem_error(desc);
+	if (error)
+		return ims_refused(pdev, "slots in memory", error);
+
+	mem = kzalloc(sizeof(*mem), GFP_KERNEL);
+	if (!mem)
+		return -ENOMEM;
+
+	mem->notify = desc->notify;
+	mem->first = desc->first;
+	mem->stopped = desc->stopped;
+	ret = ims_format_init(&mem->format, pdev, desc->layout, &ims_mem_access);
+	if (ret)
+		goto free_mem;
+
+	ret = pci_create_ims_store(pdev, &ims_mem_template, desc->nr_slots, mem);
+	if (ret < 0)
+		goto free_mem;
+	return ret;
+
+free_mem:
+	kfree(mem);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(pci_create_ims_mem_store);
+
+/* Slots which are changed by commands */
+
+/**
+ * struct ims_cmd_store - Private data of a store which is changed by commands
+ * @ops:	How commands get to the device
+ * @priv:	For @ops
+ */
+struct ims_cmd_store {
+	const struct ims_cmd_ops	*ops;
+	void				*priv;
+};
+
+static int ims_cmd_sync(struct msi_storage *storage, struct msi_slot *slot, unsigned int what)
+{
+	struct ims_cmd_store *store = storage->priv;
+	struct ims_cmd cmd = {
+		.index		= slot->index,
+		.what		= what,
+		.address	= (u64)slot->msg.address_hi << 32 | slot->msg.address_lo,
+		.data		= slot->msg.data,
+		.masked		= slot->masked,
+		.cookie		= slot->cookie,
+	};
+	int ret;
+
+	BUILD_BUG_ON(IMS_CMD_MSG != MSI_SYNC_MSG || IMS_CMD_MASK != MSI_SYNC_MASK);
+
+	ret = store->ops->submit(store->priv, &cmd);
+	return ret ?: store->ops->complete(store->priv, &cmd);
+}
+
+static const struct msi_storage_ops ims_cmd_storage_ops = {
+	.sync		= ims_cmd_sync,
+	.release	= ims_release,
+};
+
+static const struct msi_storage_template ims_cmd_template =
+	IMS_TEMPLATE(&ims_cmd_storage_ops, MSI_STORAGE_DRIVER_RESTORE);
+
+static const char *ims_cmd_error(const struct ims_cmd_desc *desc)
+{
+	if (!desc)
+		return "there is no description";
+	if (!desc->nr_slots)
+		return "it has no slots";
+	if (!desc->ops || !desc->ops->submit)
+		return "there is no way to submit a command";
+	if (!desc->ops->complete)
+		return "there is no way to wait for a command";
+	return NULL;
+}
+
+/**
+ * pci_create_ims_cmd_store - Create an IMS which is changed by commands
+ * @pdev:	The PCI device which carries out the commands
+ * @desc:	Describes the slots. Copied, but &ims_cmd_desc.ops has to stay there
+ *		until the store is removed, see pci_remove_ims_store(), and has to
+ *		work while it is
+ *
+ * For devices which keep their messages where only their firmware or a controller
+ * gets at them. The store is a deferred one: request_irq(), free_irq(),
+ * enable_irq(), disable_irq() and others return when the device has carried out what
+ * they came to. An interrupt which is disabled from its own handler, or by
+ * disable_irq_nosync() from atomic context, can still be sent for a while. Its
+ * handler does not run then, and it is not lost.
+ *
+ * An error of a command fails the allocation of an interrupt, which tells the device
+ * to mask the slot and what the message is. Later errors are logged, and the
+ * command is issued again after a while.
+ *
+ * The cookie of an interrupt is handed on to &ims_cmd_ops.submit.
+ *
+ * The driver has to invoke pci_ims_store_suspend() before the device cannot carry
+ * out commands any more, and pci_ims_store_resume() when it can again. The slots are
+ * written again then.
+ *
+ * Context: Task context, can sleep.
+ *
+ * Return: The id of the store, which is greater than 0, otherwise
+ *	* %-EINVAL     - @desc is invalid. Why is in the kernel log
+ *	* %-EOPNOTSUPP - The platform changes messages along with the affinity, or does
+ *	  not support IMS at all. Why is in the kernel log
+ *	* %-ENOMEM     - Out of memory
+ *	* Any other error of pci_create_ims_store()
+ */
+int pci_create_ims_cmd_store(struct pci_dev *pdev, const struct ims_cmd_desc *desc)
+{
+	struct ims_cmd_store *store;
+	const char *error;
+	int ret;
+
+	if (!pdev)
+		return -EINVAL;
+
+	error = ims_cmd_error(desc);
+	if (error)
+		return ims_refused(pdev, "command store", error);
+
+	store = kzalloc(sizeof(*store), GFP_KERNEL);
+	if (!store)
+		return -ENOMEM;
+
+	store->ops = desc->ops;
+	store->priv = desc->priv;
+
+	ret = pci_create_ims_store(pdev, &ims_cmd_template, desc->nr_slots, store);
+	if (ret < 0)
+		kfree(store);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(pci_create_ims_cmd_store);
+
+MODULE_IMPORT_NS(MSI_STORAGE);
 MODULE_DESCRIPTION("Ready made Interrupt Message Stores for PCI devices");
 MODULE_LICENSE("GPL");
-MODULE_IMPORT_NS(MSI_STORAGE);

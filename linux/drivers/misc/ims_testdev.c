@@ -16,15 +16,27 @@
  *   with it held, so that an ioctl, close() and unbind never meet half way.
  *   misc_mtx nests outside of it.
  *
+ *   ims_td_ring::lock, a mutex, guards the command ring. The interrupt core
+ *   issues commands with its own locks held, and from a work item of its own,
+ *   while an ioctl may hold ims_testdev::lock and wait for that. So the ring's
+ *   lock nests inside of everything else, and whoever issues a command never
+ *   takes ims_testdev::lock.
+ *
  *   The handler takes no lock. Its counters are atomic, and it can't run any
  *   more when free_irq() has returned, which is before its slot is freed.
  *
  *   An open file and the bound PCI device each hold a reference on struct
  *   ims_testdev. Unbinding takes everything down and sets ims_testdev::dead;
- *   after that nobody touches @pdev, @regs or @table, and a file that is still
- *   open can only be closed. A test can have unbind forget to take things down,
- *   to see what the core makes of that: handlers can run then until the core
- *   has freed them, so slots stay until the last device managed action.
+ *   after that no ioctl touches the device, and a file that is still open can
+ *   only be closed. A test can have unbind forget to take things down, to see
+ *   what the core makes of that: handlers can run then, and commands be issued,
+ *   until the core has freed the interrupts. So slots, stores, the ring and the
+ *   memory that the device reads stay until device managed actions that come
+ *   later.
+ *
+ *   When the device is taken away, by an ioctl, a suspend or a reset, then
+ *   ims_td_leave() comes before and ims_td_return() after it, both with
+ *   ims_testdev::lock held. A reset holds it all the time in between.
  *
  * Invariants:
  *
@@ -34,16 +46,28 @@
  *   Windows of stores of one kind don't overlap.
  *
  *   A slot is unmasked only while it has a handler.
+ *
+ *   Between ims_td_leave() and ims_td_return() the ring is stopped and the core
+ *   issues no commands.
+ *
+ *   In a store of slots in memory the core takes the lowest index that is free,
+ *   so that the cookie of the next interrupt can be told beforehand.
  */
 #include <linux/atomic.h>
+#include <linux/bitfield.h>
+#include <linux/bitmap.h>
 #include <linux/capability.h>
 #include <linux/cpumask.h>
+#include <linux/dma-mapping.h>
 #include <linux/fs.h>
 #include <linux/idr.h>
 #include <linux/interrupt.h>
 #include <linux/io-64-nonatomic-lo-hi.h>
+#include <linux/iopoll.h>
 #include <linux/irq.h>
 #include <linux/irqchip/irq-ims-generic.h>
+#include <linux/irqchip/irq-ims-sample.h>
+#include <linux/irqchip/irq-ims-testdev.h>
 #include <linux/kref.h>
 #include <linux/log2.h>
 #include <linux/miscdevice.h>
@@ -51,9 +75,12 @@
 #include <linux/msi_api.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
+#include <linux/pm.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <linux/wait.h>
 #include <linux/xarray.h>
 
 #include <uapi/misc/ims_testdev.h>
@@ -62,6 +89,13 @@
 
 /* More than any device has, and few enough for one array of slots */
 #define IMS_TD_ALLOC_MAX	0x100000
+
+/* Commands that can be under way at once, one for each store that is changed */
+#define IMS_TD_RING_ENTRIES	64
+
+/* Marks of slots that the call in progress is about, and of forgotten ones */
+#define IMS_TD_CHOSEN		XA_MARK_1
+#define IMS_TD_FORGOTTEN	XA_MARK_2
 
 static DEFINE_IDA(ims_td_ida);
 
@@ -80,15 +114,42 @@ struct ims_td_sum {
 };
 
 /**
+ * struct ims_td_ring - The command ring of a device
+ * @lock:	See above
+ * @cmds:	The ring. While an entry is busy only its status changes.
+ * @dma:	Its bus address
+ * @tail:	The next entry to use. Guarded by @lock.
+ * @running:	The device carries out commands. Guarded by @lock.
+ * @busy:	Entries whose status somebody is waiting for. Set with @lock held.
+ * @room:	Woken when an entry is not busy any more
+ */
+struct ims_td_ring {
+	struct mutex		lock; /* all of the ring, see above */
+	void			*cmds;
+	dma_addr_t		dma;
+	unsigned int		tail;
+	bool			running;
+	DECLARE_BITMAP(busy, IMS_TD_RING_ENTRIES);
+	wait_queue_head_t	room;
+};
+
+/**
  * struct ims_testdev - A device
  * @ref:	One reference for the PCI device, one for the open file
  * @lock:	See above
- * @pdev:	PCI device. Not to be used when @dead.
+ * @pdev:	PCI device. Not to be used by an ioctl when @dead.
  * @regs:	Control registers, BAR 0. Likewise.
  * @table:	Slot table, BAR 2. Likewise.
+ * @wide:	Slot table in the other layout, BAR 3, if there is one. Likewise.
+ * @mem:	Slots in memory, if the device has them. Likewise.
+ * @mem_dma:	Their bus address
+ * @mem_stopped: The device doesn't know where @mem is. Written with @lock held,
+ *		and read by storage ops without.
+ * @ring:	The command ring, if the device has one
  * @id:		The number in the name
  * @misc:	Character device, registered while bound
  * @dead:	The PCI device is gone. Guarded by @lock.
+ * @away:	A test has sent it away, to D3hot. Guarded by @lock.
  * @busy:	A file is open. Guarded by @lock.
  * @forget:	Unbind is to take nothing down. Guarded by @lock.
  * @nr_slots:	Number of slots of each kind, constant
@@ -98,6 +159,7 @@ struct ims_td_sum {
  * @stores:	struct ims_td_store by store id. Guarded by @lock.
  * @past:	Counters of each kind that slots had before they were freed or
  *		requested anew. Guarded by @lock.
+ * @forgotten:	See struct ims_testdev_stats. Guarded by @lock.
  */
 struct ims_testdev {
 	struct kref		ref;
@@ -105,9 +167,15 @@ struct ims_testdev {
 	struct pci_dev		*pdev;
 	void __iomem		*regs;
 	void __iomem		*table;
+	void __iomem		*wide;
+	void			*mem;
+	dma_addr_t		mem_dma;
+	bool			mem_stopped;
+	struct ims_td_ring	ring;
 	int			id;
 	struct miscdevice	misc;
 	bool			dead;
+	bool			away;
 	bool			busy;
 	bool			forget;
 	unsigned int		nr_slots[IMS_TD_NR_KINDS];
@@ -115,22 +183,32 @@ struct ims_testdev {
 	struct xarray		slots[IMS_TD_NR_KINDS];
 	struct xarray		stores;
 	struct ims_td_sum	past[IMS_TD_NR_KINDS];
+	u64			forgotten[IMS_TD_NR_KINDS];
 };
 
 /**
  * struct ims_td_store - A store that a test has created
+ * @td:		The device
  * @id:		What the core calls it
  * @kind:	Kind of its slots
  * @first:	First slot of its window
  * @nr_slots:	Size of its window
- * @layout:	Where a slot has its fields
+ * @flags:	IMS_TESTDEV_STORE_*
+ * @ops:	IMS_TESTDEV_OPS_*
+ * @layout:	Where a slot has its fields, if it has any
+ * @next:	No index below this one is free. Guarded by ims_testdev::lock, all
+ *		above is constant.
  */
 struct ims_td_store {
+	struct ims_testdev	*td;
 	unsigned int		id;
 	unsigned int		kind;
 	unsigned int		first;
 	unsigned int		nr_slots;
+	u32			flags;
+	u32			ops;
 	struct ims_table_layout	layout;
+	unsigned int		next;
 };
 
 /**
@@ -144,6 +222,7 @@ struct ims_td_store {
  * @masked:	disable_irq() is in effect. Likewise.
  * @expected:	How often the handler should run. Raised before the slot is
  *		fired, so that the handler never sees it too low.
+ * @woken:	How often the thread of the handler has to run
  * @received:	How often the handler ran
  * @spurious:	How often it ran without need
  * @name:	What /proc/interrupts shows
@@ -156,6 +235,7 @@ struct ims_td_slot {
 	bool			requested;
 	bool			masked;
 	atomic_t		expected;
+	atomic_t		woken;
 	atomic_t		received;
 	atomic_t		spurious;
 	char			name[40];
@@ -165,8 +245,13 @@ struct ims_td_slot {
  * struct ims_td_kind - How the driver gets at interrupts of a kind
  * @name:		Part of an interrupt's name
  * @vectors:		PCI_IRQ_* if all are enabled at once, or 0
+ * @store_flags:	IMS_TESTDEV_STORE_* that make sense for the kind
+ * @layout:		Where a slot has its fields, if the core has to know that
+ * @pasid_enable:	See struct ims_table_layout. Taken when cookies are PASIDs.
+ * @pasid_shift:	Likewise
  * @create_store:	Create a store of the kind, if it can be done. Returns
  *			the id or what the core says.
+ * @slot_addr:		Where a slot is in memory, if its address is the cookie
  * @can_free:		Whether @free_irq can be called, if it can be called
  *			but for that. May be NULL.
  * @free_irq:		Free a single interrupt, if it can be done
@@ -175,13 +260,222 @@ struct ims_td_slot {
 struct ims_td_kind {
 	const char	*name;
 	unsigned int	vectors;
-	int		(*create_store)(struct ims_testdev *td, struct ims_td_store *store,
-					unsigned int flags);
+	u32		store_flags;
+	const struct ims_table_layout *layout;
+	u32		pasid_enable;
+	u8		pasid_shift;
+	int		(*create_store)(struct ims_testdev *td, struct ims_td_store *store);
+	void		*(*slot_addr)(struct ims_testdev *td, unsigned int nr);
 	bool		(*can_free)(struct pci_dev *pdev);
 	void		(*free_irq)(struct ims_testdev *td, const struct ims_td_slot *slot);
 	void		(*read_slot)(struct ims_testdev *td, unsigned int nr,
 				     struct ims_testdev_slot *to);
 };
+
+static u32 ims_td_read(struct ims_testdev *td, unsigned int reg)
+{
+	return readl(td->regs + reg);
+}
+
+static void ims_td_write(struct ims_testdev *td, unsigned int reg, u32 val)
+{
+	writel(val, td->regs + reg);
+}
+
+/* The command ring */
+
+/* What the driver writes to the status of a command that the device dropped */
+#define IMS_TD_CMD_DROPPED	U32_MAX
+
+static __le32 *ims_td_ring_word(struct ims_td_ring *ring, unsigned int nr, unsigned int offset)
+{
+	return ring->cmds + nr * IMS_TD_CMD_SIZE + offset;
+}
+
+static void ims_td_ring_put(struct ims_td_ring *ring, unsigned int nr, unsigned int offset,
+			    u32 value)
+{
+	WRITE_ONCE(*ims_td_ring_word(ring, nr, offset), cpu_to_le32(value));
+}
+
+static u32 ims_td_ring_status(struct ims_td_ring *ring, unsigned int nr)
+{
+	return le32_to_cpu(READ_ONCE(*ims_td_ring_word(ring, nr, IMS_TD_CMD_STATUS)));
+}
+
+/* Whether the entry at the tail can be used, and the ring isn't full then */
+static bool ims_td_ring_has_room(struct ims_td_ring *ring)
+{
+	unsigned int tail = READ_ONCE(ring->tail);
+
+	return !test_bit(tail, ring->busy) &&
+	       !test_bit((tail + 1) % IMS_TD_RING_ENTRIES, ring->busy);
+}
+
+static void ims_td_ring_stop_locked(struct ims_testdev *td)
+{
+	struct ims_td_ring *ring = &td->ring;
+	unsigned int nr;
+
+	lockdep_assert_held(&ring->lock);
+
+	ring->running = false;
+	ims_td_write(td, IMS_TD_REG_CMD_CTRL, 0);
+	/* When this has returned, then no status is under way. */
+	ims_td_read(td, IMS_TD_REG_CMD_CTRL);
+
+	for_each_set_bit(nr, ring->busy, IMS_TD_RING_ENTRIES) {
+		if (!ims_td_ring_status(ring, nr))
+			ims_td_ring_put(ring, nr, IMS_TD_CMD_STATUS, IMS_TD_CMD_DROPPED);
+	}
+}
+
+static void ims_td_ring_start_locked(struct ims_testdev *td)
+{
+	struct ims_td_ring *ring = &td->ring;
+
+	lockdep_assert_held(&ring->lock);
+
+	ims_td_write(td, IMS_TD_REG_CMD_BASE_LO, lower_32_bits(ring->dma));
+	ims_td_write(td, IMS_TD_REG_CMD_BASE_HI, upper_32_bits(ring->dma));
+	ims_td_write(td, IMS_TD_REG_CMD_ENTRIES, IMS_TD_RING_ENTRIES);
+	ims_td_write(td, IMS_TD_REG_CMD_CTRL, IMS_TD_CMD_CTRL_RUN);
+
+	WRITE_ONCE(ring->tail, 0);
+	/* A device that is gone would let everybody wait for nothing. */
+	ring->running = ims_td_read(td, IMS_TD_REG_CMD_CTRL) == IMS_TD_CMD_CTRL_RUN;
+}
+
+static void ims_td_ring_stop(struct ims_testdev *td)
+{
+	mutex_lock(&td->ring.lock);
+	ims_td_ring_stop_locked(td);
+	mutex_unlock(&td->ring.lock);
+}
+
+static void ims_td_ring_start(struct ims_testdev *td)
+{
+	mutex_lock(&td->ring.lock);
+	ims_td_ring_stop_locked(td);
+	ims_td_ring_start_locked(td);
+	mutex_unlock(&td->ring.lock);
+}
+
+/* Wait until the tail can be used, and return with the ring locked */
+static int ims_td_ring_lock_room(struct ims_td_ring *ring)
+{
+	const unsigned long timeout = msecs_to_jiffies(IMS_TESTDEV_CMD_TIMEOUT);
+
+	for (;;) {
+		mutex_lock(&ring->lock);
+		if (ims_td_ring_has_room(ring))
+			return 0;
+		mutex_unlock(&ring->lock);
+
+		if (!wait_event_timeout(ring->room, ims_td_ring_has_room(ring), timeout))
+			return -EBUSY;
+	}
+}
+
+static int ims_td_cmd_submit(void *priv, struct ims_cmd *cmd)
+{
+	struct ims_td_store *store = priv;
+	struct ims_testdev *td = store->td;
+	struct ims_td_ring *ring = &td->ring;
+	u32 ctrl = cmd->masked ? IMS_TD_SLOT_CTRL_MASK : 0;
+	unsigned int opcode, nr;
+	int ret;
+
+	/* A slot that is given back loses its PASID along with its message. */
+	if (store->flags & IMS_TESTDEV_STORE_PASID && (cmd->address || cmd->data)) {
+		if (cmd->cookie.value >> IMS_PASID_BITS)
+			return -EINVAL;
+		ctrl |= IMS_TD_SLOT_CTRL_PASID_EN;
+		ctrl |= FIELD_PREP(IMS_TD_SLOT_CTRL_PASID, cmd->cookie.value);
+	}
+
+	/* A slot that stays unmasked gets its message in one step. */
+	if (!(cmd->what & IMS_CMD_MSG))
+		opcode = IMS_TD_CMD_OP_CTRL;
+	else if (cmd->what & IMS_CMD_MASK || !cmd->masked)
+		opcode = IMS_TD_CMD_OP_SET;
+	else
+		opcode = IMS_TD_CMD_OP_MSG;
+
+	ret = ims_td_ring_lock_room(ring);
+	if (ret)
+		return ret;
+	if (!ring->running) {
+		ret = -EIO;
+		goto unlock;
+	}
+
+	nr = ring->tail;
+	ims_td_ring_put(ring, nr, IMS_TD_CMD_OPCODE, opcode);
+	ims_td_ring_put(ring, nr, IMS_TD_CMD_SLOT, store->first + cmd->index);
+	ims_td_ring_put(ring, nr, IMS_TD_CMD_ADDR_LO, lower_32_bits(cmd->address));
+	ims_td_ring_put(ring, nr, IMS_TD_CMD_ADDR_HI, upper_32_bits(cmd->address));
+	ims_td_ring_put(ring, nr, IMS_TD_CMD_DATA, cmd->data);
+	ims_td_ring_put(ring, nr, IMS_TD_CMD_CTRL_WORD, ctrl);
+	ims_td_ring_put(ring, nr, IMS_TD_CMD_STATUS, 0);
+
+	set_bit(nr, ring->busy);
+	WRITE_ONCE(ring->tail, (nr + 1) % IMS_TD_RING_ENTRIES);
+	/* Does not pass the writes to the entry. */
+	ims_td_write(td, IMS_TD_REG_CMD_TAIL, ring->tail);
+	cmd->token = nr;
+unlock:
+	mutex_unlock(&ring->lock);
+	return ret;
+}
+
+static int ims_td_cmd_complete(void *priv, struct ims_cmd *cmd)
+{
+	struct ims_td_store *store = priv;
+	struct ims_testdev *td = store->td;
+	struct ims_td_ring *ring = &td->ring;
+	unsigned int nr = cmd->token;
+	u32 status;
+	int ret;
+
+	ret = read_poll_timeout(ims_td_ring_status, status,
+				status || pci_channel_offline(td->pdev), 50,
+				IMS_TESTDEV_CMD_TIMEOUT * USEC_PER_MSEC, false, ring, nr);
+
+	mutex_lock(&ring->lock);
+	status = ims_td_ring_status(ring, nr);
+	if (!status && ret) {
+		/* Nothing comes after it any more, so that others wait in vain, too. */
+		ims_td_ring_stop_locked(td);
+		ims_td_ring_start_locked(td);
+		status = ims_td_ring_status(ring, nr);
+	}
+	clear_bit(nr, ring->busy);
+	mutex_unlock(&ring->lock);
+	wake_up_all(&ring->room);
+
+	switch (status) {
+	case IMS_TD_CMD_OK:
+		return 0;
+	case IMS_TD_CMD_BAD:
+		return -EINVAL;
+	case IMS_TD_CMD_DROPPED:
+		return ret ?: -EIO;
+	default:
+		return -EIO;
+	}
+}
+
+static const struct ims_cmd_ops ims_td_cmd_ops = {
+	.submit		= ims_td_cmd_submit,
+	.complete	= ims_td_cmd_complete,
+};
+
+static const struct ims_cmd_ops ims_td_half_cmd_ops = {
+	.submit		= ims_td_cmd_submit,
+};
+
+/* Stores of each kind */
 
 static const struct ims_table_layout ims_td_table_layout = {
 	.stride		= IMS_TD_SLOT_SIZE,
@@ -192,23 +486,50 @@ static const struct ims_table_layout ims_td_table_layout = {
 	.mask		= IMS_TD_SLOT_CTRL_MASK,
 };
 
-static int ims_td_table_create_store(struct ims_testdev *td, struct ims_td_store *store,
-				     unsigned int flags)
+/* The address has to be there before the data, which makes it take effect. */
+static const struct ims_table_layout ims_td_wide_layout = {
+	.stride		= IMS_TD_WIDE_SIZE,
+	.addr_lo	= IMS_TD_WIDE_ADDR,
+	.data		= IMS_TD_WIDE_DATA,
+	.ctrl		= IMS_TD_WIDE_CTRL,
+	.flags		= IMS_TABLE_ADDR_64 | IMS_TABLE_MASK_CLEAR,
+	.mask		= IMS_TD_WIDE_CTRL_ENABLE,
+};
+
+/* A slot table, with what @store asks to be wrong with its description */
+static int ims_td_create_table(struct ims_testdev *td, struct ims_td_store *store,
+			       void __iomem *base)
 {
 	struct ims_table_desc desc = {
-		.base		= td->table + store->first * IMS_TD_SLOT_SIZE,
+		.base		= base,
 		.nr_slots	= store->nr_slots,
 		.layout		= &store->layout,
 	};
 
 	lockdep_assert_held(&td->lock);
 
-	if (flags & IMS_TESTDEV_STORE_NO_BASE)
+	if (store->flags & IMS_TESTDEV_STORE_ODD_BASE)
+		desc.base++;
+	if (store->flags & IMS_TESTDEV_STORE_NO_BASE)
 		desc.base = NULL;
-	if (flags & IMS_TESTDEV_STORE_NO_LAYOUT)
+	if (store->flags & IMS_TESTDEV_STORE_NO_LAYOUT)
 		desc.layout = NULL;
 
 	return pci_create_ims_table_store(td->pdev, &desc);
+}
+
+static int ims_td_table_create_store(struct ims_testdev *td, struct ims_td_store *store)
+{
+	void __iomem *base = td->table + store->first * IMS_TD_SLOT_SIZE;
+
+	switch (store->ops) {
+	case IMS_TESTDEV_OPS_GENERIC:
+		return ims_td_create_table(td, store, base);
+	case IMS_TESTDEV_OPS_SAMPLE:
+		return pci_create_ims_sample_store(td->pdev, base, store->nr_slots);
+	default:
+		return pci_create_ims_testdev_store(td->pdev, base, store->nr_slots, store->ops);
+	}
 }
 
 static void ims_td_table_read_slot(struct ims_testdev *td, unsigned int nr,
@@ -224,7 +545,96 @@ static void ims_td_table_read_slot(struct ims_testdev *td, unsigned int nr,
 	to->ctrl = readl(slot + IMS_TD_SLOT_CTRL);
 }
 
-static void ims_td_table_free_irq(struct ims_testdev *td, const struct ims_td_slot *slot)
+static int ims_td_wide_create_store(struct ims_testdev *td, struct ims_td_store *store)
+{
+	return ims_td_create_table(td, store, td->wide + store->first * IMS_TD_WIDE_SIZE);
+}
+
+static void ims_td_wide_read_slot(struct ims_testdev *td, unsigned int nr,
+				  struct ims_testdev_slot *to)
+{
+	void __iomem *slot = td->wide + nr * IMS_TD_WIDE_SIZE;
+	u64 addr = readq(slot + IMS_TD_WIDE_ADDR);
+
+	lockdep_assert_held(&td->lock);
+
+	to->addr_lo = lower_32_bits(addr);
+	to->addr_hi = upper_32_bits(addr);
+	to->data = readl(slot + IMS_TD_WIDE_DATA);
+	to->ctrl = readl(slot + IMS_TD_WIDE_CTRL);
+}
+
+static void *ims_td_mem_slot_addr(struct ims_testdev *td, unsigned int nr)
+{
+	return td->mem + nr * IMS_TD_SLOT_SIZE;
+}
+
+static int ims_td_mem_create_store(struct ims_testdev *td, struct ims_td_store *store)
+{
+	struct ims_mem_desc desc = {
+		.nr_slots	= store->nr_slots,
+		.first		= store->first,
+		.layout		= &store->layout,
+		.notify		= td->regs + IMS_TD_REG_MEM_NOTIFY,
+		.stopped	= &td->mem_stopped,
+	};
+
+	lockdep_assert_held(&td->lock);
+
+	if (store->flags & IMS_TESTDEV_STORE_ODD_BASE)
+		desc.notify++;
+	if (store->flags & IMS_TESTDEV_STORE_NO_BASE)
+		desc.notify = NULL;
+	if (store->flags & IMS_TESTDEV_STORE_NO_LAYOUT)
+		desc.layout = NULL;
+
+	return pci_create_ims_mem_store(td->pdev, &desc);
+}
+
+static u32 ims_td_mem_word(struct ims_testdev *td, unsigned int nr, unsigned int offset)
+{
+	const __le32 *word = ims_td_mem_slot_addr(td, nr) + offset;
+
+	return le32_to_cpu(READ_ONCE(*word));
+}
+
+static void ims_td_mem_read_slot(struct ims_testdev *td, unsigned int nr,
+				 struct ims_testdev_slot *to)
+{
+	to->addr_lo = ims_td_mem_word(td, nr, IMS_TD_SLOT_ADDR_LO);
+	to->addr_hi = ims_td_mem_word(td, nr, IMS_TD_SLOT_ADDR_HI);
+	to->data = ims_td_mem_word(td, nr, IMS_TD_SLOT_DATA);
+	to->ctrl = ims_td_mem_word(td, nr, IMS_TD_SLOT_CTRL);
+}
+
+static int ims_td_cmd_create_store(struct ims_testdev *td, struct ims_td_store *store)
+{
+	struct ims_cmd_desc desc = {
+		.nr_slots	= store->nr_slots,
+		.ops		= &ims_td_cmd_ops,
+		.priv		= store,
+	};
+
+	lockdep_assert_held(&td->lock);
+
+	if (store->flags & IMS_TESTDEV_STORE_NO_LAYOUT)
+		desc.ops = &ims_td_half_cmd_ops;
+	if (store->flags & IMS_TESTDEV_STORE_NO_BASE)
+		desc.ops = NULL;
+
+	return pci_create_ims_cmd_store(td->pdev, &desc);
+}
+
+static void ims_td_cmd_read_slot(struct ims_testdev *td, unsigned int nr,
+				 struct ims_testdev_slot *to)
+{
+	lockdep_assert_held(&td->lock);
+
+	/* Kind and slot are selected. */
+	to->ctrl = ims_td_read(td, IMS_TD_REG_CMD_PEEK);
+}
+
+static void ims_td_store_free_irq(struct ims_testdev *td, const struct ims_td_slot *slot)
 {
 	lockdep_assert_held(&td->lock);
 
@@ -237,6 +647,9 @@ static void ims_td_msix_free_irq(struct ims_testdev *td, const struct ims_td_slo
 
 	pci_msix_free_irq(td->pdev, slot->map);
 }
+
+#define IMS_TD_TABLE_FLAGS	(IMS_TESTDEV_STORE_LAYOUT | IMS_TESTDEV_STORE_NO_LAYOUT |	\
+				 IMS_TESTDEV_STORE_NO_BASE | IMS_TESTDEV_STORE_ODD_BASE)
 
 static const struct ims_td_kind ims_td_kinds[IMS_TD_NR_KINDS] = {
 	[IMS_TD_KIND_MSI]	= {
@@ -251,51 +664,97 @@ static const struct ims_td_kind ims_td_kinds[IMS_TD_NR_KINDS] = {
 	},
 	[IMS_TD_KIND_TABLE]	= {
 		.name		= "table",
+		.store_flags	= IMS_TD_TABLE_FLAGS | IMS_TESTDEV_STORE_PASID,
+		.layout		= &ims_td_table_layout,
+		.pasid_enable	= IMS_TD_SLOT_CTRL_PASID_EN,
+		.pasid_shift	= __builtin_ctz(IMS_TD_SLOT_CTRL_PASID),
 		.create_store	= ims_td_table_create_store,
-		.free_irq	= ims_td_table_free_irq,
+		.free_irq	= ims_td_store_free_irq,
 		.read_slot	= ims_td_table_read_slot,
 	},
+	[IMS_TD_KIND_WIDE]	= {
+		.name		= "wide",
+		.store_flags	= IMS_TD_TABLE_FLAGS | IMS_TESTDEV_STORE_PASID,
+		.layout		= &ims_td_wide_layout,
+		.pasid_enable	= IMS_TD_WIDE_CTRL_PASID_EN,
+		.pasid_shift	= __builtin_ctz(IMS_TD_WIDE_CTRL_PASID),
+		.create_store	= ims_td_wide_create_store,
+		.free_irq	= ims_td_store_free_irq,
+		.read_slot	= ims_td_wide_read_slot,
+	},
+	[IMS_TD_KIND_MEM]	= {
+		.name		= "mem",
+		.store_flags	= IMS_TD_TABLE_FLAGS,
+		.layout		= &ims_td_table_layout,
+		.create_store	= ims_td_mem_create_store,
+		.slot_addr	= ims_td_mem_slot_addr,
+		.free_irq	= ims_td_store_free_irq,
+		.read_slot	= ims_td_mem_read_slot,
+	},
+	[IMS_TD_KIND_CMD]	= {
+		.name		= "cmd",
+		.store_flags	= IMS_TESTDEV_STORE_NO_LAYOUT | IMS_TESTDEV_STORE_NO_BASE |
+				  IMS_TESTDEV_STORE_PASID,
+		.create_store	= ims_td_cmd_create_store,
+		.free_irq	= ims_td_store_free_irq,
+		.read_slot	= ims_td_cmd_read_slot,
+	},
 };
-
-static u32 ims_td_read(struct ims_testdev *td, unsigned int reg)
-{
-	return readl(td->regs + reg);
-}
-
-static void ims_td_write(struct ims_testdev *td, unsigned int reg, u32 val)
-{
-	writel(val, td->regs + reg);
-}
 
 static void ims_td_free_kref(struct kref *ref)
 {
 	struct ims_testdev *td = container_of(ref, struct ims_testdev, ref);
 
 	kfree(td->misc.name);
+	mutex_destroy(&td->ring.lock);
 	mutex_destroy(&td->lock);
 	kfree(td);
 }
 
 /* The handler, its counters, and installing and removing it */
 
-static irqreturn_t ims_td_handler(int irq, void *data)
+static void ims_td_count(struct ims_td_slot *slot)
 {
-	struct ims_td_slot *slot = data;
-
 	/*
-	 * The core runs it once at a time. Who sees that an interrupt was
+	 * The core runs the handler once at a time. Who sees that an interrupt was
 	 * received must see what it was: pairs with ims_td_sum_up().
 	 */
 	if (atomic_read(&slot->received) >= atomic_read(&slot->expected))
 		atomic_inc(&slot->spurious);
 	atomic_inc_return_release(&slot->received);
+}
 
+static irqreturn_t ims_td_handler(int irq, void *data)
+{
+	ims_td_count(data);
 	return IRQ_HANDLED;
 }
 
-/* Add the counters of a slot to @sum, and return what they were in @count */
-static void ims_td_sum_up(struct ims_td_sum *sum, const struct ims_td_slot *slot,
-			  struct ims_testdev_count *count)
+/* A thread runs once for all interrupts that came in since it was woken. */
+static irqreturn_t ims_td_wake(int irq, void *data)
+{
+	struct ims_td_slot *slot = data;
+
+	atomic_inc(&slot->woken);
+	return IRQ_WAKE_THREAD;
+}
+
+static irqreturn_t ims_td_thread(int irq, void *data)
+{
+	struct ims_td_slot *slot = data;
+	int nr = atomic_xchg(&slot->woken, 0);
+
+	while (nr--)
+		ims_td_count(slot);
+	return IRQ_HANDLED;
+}
+
+/*
+ * Add the counters of a slot to @sum, and return what they were in @count. Returns how
+ * many interrupts are missing.
+ */
+static int ims_td_sum_up(struct ims_td_sum *sum, const struct ims_td_slot *slot,
+			 struct ims_testdev_count *count)
 {
 	int missing;
 
@@ -307,12 +766,13 @@ static void ims_td_sum_up(struct ims_td_sum *sum, const struct ims_td_slot *slot
 	 * Of what was received, the spurious ones were not waited for. The
 	 * handler may have run between the reads, and be ahead in either.
 	 */
-	missing = (int)(count->expected - (count->received - count->spurious));
+	missing = max((int)(count->expected - (count->received - count->spurious)), 0);
 
 	sum->expected += count->expected;
 	sum->received += count->received;
 	sum->spurious += count->spurious;
-	sum->lost += max(missing, 0);
+	sum->lost += missing;
+	return missing;
 }
 
 static void ims_td_clear_counters(struct ims_testdev *td, struct ims_td_slot *slot)
@@ -329,6 +789,7 @@ static void ims_td_clear_counters(struct ims_testdev *td, struct ims_td_slot *sl
 
 static int ims_td_request_one(struct ims_testdev *td, struct ims_td_slot *slot, unsigned int flags)
 {
+	const bool threaded = flags & IMS_TESTDEV_REQUEST_THREADED;
 	int ret;
 
 	lockdep_assert_held(&td->lock);
@@ -339,7 +800,10 @@ static int ims_td_request_one(struct ims_testdev *td, struct ims_td_slot *slot, 
 	if (flags & IMS_TESTDEV_REQUEST_UNLAZY)
 		irq_set_status_flags(slot->map.virq, IRQ_DISABLE_UNLAZY);
 
-	ret = request_irq(slot->map.virq, ims_td_handler, 0, slot->name, slot);
+	ret = request_threaded_irq(slot->map.virq, threaded ? ims_td_wake : ims_td_handler,
+				   threaded ? ims_td_thread : NULL,
+				   flags & IMS_TESTDEV_REQUEST_ONESHOT ? IRQF_ONESHOT : 0,
+				   slot->name, slot);
 	if (ret) {
 		irq_clear_status_flags(slot->map.virq, IRQ_DISABLE_UNLAZY);
 		return ret;
@@ -409,7 +873,12 @@ static struct ims_td_slot *ims_td_add_slot(struct ims_testdev *td, unsigned int 
 
 static void ims_td_drop_slot(struct ims_testdev *td, struct ims_td_slot *slot)
 {
+	struct ims_td_store *store = xa_load(&td->stores, slot->store);
+
 	lockdep_assert_held(&td->lock);
+
+	if (store)
+		store->next = min_t(unsigned int, store->next, slot->map.index);
 
 	ims_td_clear_counters(td, slot);
 	xa_erase(&td->slots[slot->kind], slot->nr);
@@ -458,6 +927,155 @@ static void ims_td_disable_vectors(struct ims_testdev *td, unsigned int kind)
 	td->nr_vectors[kind] = 0;
 }
 
+/*
+ * The device comes and goes. What it forgets it must be told again: where the slots
+ * in memory are, and where the command ring is. The core tells it the rest.
+ */
+
+/* As they are when nobody has used them, and masked so that none can be sent */
+static void ims_td_clear_mem(struct ims_testdev *td)
+{
+	unsigned int nr;
+	__le32 *ctrl;
+
+	for (nr = 0; nr < td->nr_slots[IMS_TD_KIND_MEM]; nr++) {
+		memset(ims_td_mem_slot_addr(td, nr), 0, IMS_TD_SLOT_SIZE);
+		ctrl = ims_td_mem_slot_addr(td, nr) + IMS_TD_SLOT_CTRL;
+		*ctrl = cpu_to_le32(IMS_TD_SLOT_CTRL_MASK);
+	}
+}
+
+static void ims_td_start(struct ims_testdev *td)
+{
+	if (td->nr_slots[IMS_TD_KIND_MEM]) {
+		ims_td_write(td, IMS_TD_REG_MEM_BASE_LO, lower_32_bits(td->mem_dma));
+		ims_td_write(td, IMS_TD_REG_MEM_BASE_HI, upper_32_bits(td->mem_dma));
+		ims_td_write(td, IMS_TD_REG_MEM_COUNT, td->nr_slots[IMS_TD_KIND_MEM]);
+		WRITE_ONCE(td->mem_stopped, false);
+	}
+	if (td->nr_slots[IMS_TD_KIND_CMD])
+		ims_td_ring_start(td);
+}
+
+static void ims_td_stop(struct ims_testdev *td)
+{
+	if (td->nr_slots[IMS_TD_KIND_CMD])
+		ims_td_ring_stop(td);
+	if (td->nr_slots[IMS_TD_KIND_MEM]) {
+		WRITE_ONCE(td->mem_stopped, true);
+		/* Whoever has not seen that yet may be notifying the device. */
+		synchronize_rcu();
+		ims_td_write(td, IMS_TD_REG_MEM_COUNT, 0);
+	}
+}
+
+/* What is pending now is not expected any more, as the device will forget it. */
+static void ims_td_forget_pending(struct ims_testdev *td, unsigned int kind)
+{
+	struct ims_testdev_count count;
+	struct ims_td_sum sum = { };
+	struct ims_td_slot *slot;
+	unsigned long nr;
+
+	lockdep_assert_held(&td->lock);
+
+	ims_td_write(td, IMS_TD_REG_SEL_KIND, kind);
+	if (!ims_td_read(td, IMS_TD_REG_KIND_PENDING))
+		return;
+
+	xa_for_each(&td->slots[kind], nr, slot) {
+		if (!slot->requested)
+			continue;
+		ims_td_write(td, IMS_TD_REG_SEL_SLOT, nr);
+		if (!(ims_td_read(td, IMS_TD_REG_SLOT_STATE) & IMS_TD_SLOT_PENDING))
+			continue;
+		/* What was fired unexpectedly is not missed. */
+		if (!ims_td_sum_up(&sum, slot, &count))
+			continue;
+
+		atomic_dec(&slot->expected);
+		xa_set_mark(&td->slots[kind], nr, IMS_TD_FORGOTTEN);
+		td->forgotten[kind]++;
+	}
+}
+
+/* It was not taken away after all, if a suspend has failed or was only a test. */
+static void ims_td_recall_pending(struct ims_testdev *td, unsigned int kind)
+{
+	struct ims_td_slot *slot;
+	unsigned long nr;
+
+	lockdep_assert_held(&td->lock);
+
+	ims_td_write(td, IMS_TD_REG_SEL_KIND, kind);
+	xa_for_each_marked(&td->slots[kind], nr, slot, IMS_TD_FORGOTTEN) {
+		xa_clear_mark(&td->slots[kind], nr, IMS_TD_FORGOTTEN);
+		ims_td_write(td, IMS_TD_REG_SEL_SLOT, nr);
+		if (!(ims_td_read(td, IMS_TD_REG_SLOT_STATE) & IMS_TD_SLOT_PENDING))
+			continue;
+
+		atomic_inc(&slot->expected);
+		td->forgotten[kind]--;
+	}
+}
+
+static void ims_td_leave(struct ims_testdev *td)
+{
+	struct ims_td_store *store;
+	unsigned int kind;
+	unsigned long id;
+
+	lockdep_assert_held(&td->lock);
+
+	xa_for_each(&td->stores, id, store)
+		WARN_ON_ONCE(pci_ims_store_suspend(td->pdev, id));
+
+	for (kind = 0; kind < IMS_TD_NR_KINDS; kind++) {
+		if (td->nr_slots[kind])
+			ims_td_forget_pending(td, kind);
+	}
+	ims_td_stop(td);
+}
+
+/* Returns the first error of a store, which the core takes care of */
+static int ims_td_return(struct ims_testdev *td)
+{
+	struct ims_td_store *store;
+	unsigned int kind;
+	unsigned long id;
+	int ret = 0, err;
+
+	lockdep_assert_held(&td->lock);
+
+	for (kind = 0; kind < IMS_TD_NR_KINDS; kind++) {
+		if (td->nr_slots[kind])
+			ims_td_recall_pending(td, kind);
+	}
+
+	ims_td_start(td);
+	xa_for_each(&td->stores, id, store) {
+		err = pci_ims_store_resume(td->pdev, id);
+		ret = ret ?: err;
+	}
+	return ret;
+}
+
+/* Bring it back from where ims_td_ioc_suspend() has sent it */
+static int ims_td_fetch(struct ims_testdev *td)
+{
+	int ret;
+
+	lockdep_assert_held(&td->lock);
+
+	ret = pci_set_power_state(td->pdev, PCI_D0);
+	if (ret)
+		return ret;
+
+	pci_restore_state(td->pdev);
+	td->away = false;
+	return ims_td_return(td);
+}
+
 /* Take down all that a test has set up, handlers first and stores last */
 static void ims_td_take_down(struct ims_testdev *td)
 {
@@ -467,6 +1085,9 @@ static void ims_td_take_down(struct ims_testdev *td)
 	unsigned long nr;
 
 	lockdep_assert_held(&td->lock);
+
+	if (td->away)
+		ims_td_fetch(td);
 
 	for (kind = 0; kind < IMS_TD_NR_KINDS; kind++) {
 		xa_for_each(&td->slots[kind], nr, slot) {
@@ -640,27 +1261,39 @@ static int ims_td_ioc_info(struct ims_testdev *td, void *arg)
 	return 0;
 }
 
-static int ims_td_set_layout(struct ims_table_layout *layout, const struct ims_testdev_store *arg)
+static int ims_td_set_layout(struct ims_td_store *store, const struct ims_testdev_store *arg)
 {
+	const struct ims_td_kind *kind = &ims_td_kinds[store->kind];
+	struct ims_table_layout *layout = &store->layout;
 	const struct ims_table_layout given = {
 		.stride		= arg->stride,
 		.addr_lo	= arg->addr_lo,
 		.addr_hi	= arg->addr_hi,
 		.data		= arg->data,
 		.ctrl		= arg->ctrl,
+		.flags		= arg->layout_flags,
+		.pasid_shift	= arg->pasid_shift,
 		.mask		= arg->mask,
+		.pasid_enable	= arg->pasid_enable,
 	};
 
 	if (arg->flags & IMS_TESTDEV_STORE_LAYOUT) {
 		*layout = given;
-		return 0;
+		return arg->flags & IMS_TESTDEV_STORE_PASID ? -EINVAL : 0;
 	}
 
 	if (given.stride || given.addr_lo || given.addr_hi || given.data || given.ctrl ||
-	    given.mask)
+	    given.flags || given.pasid_shift || given.mask || given.pasid_enable)
 		return -EINVAL;
+	if (!kind->layout)
+		return 0;
 
-	*layout = ims_td_table_layout;
+	*layout = *kind->layout;
+	if (arg->flags & IMS_TESTDEV_STORE_PASID) {
+		layout->flags |= IMS_TABLE_PASID;
+		layout->pasid_shift = kind->pasid_shift;
+		layout->pasid_enable = kind->pasid_enable;
+	}
 	return 0;
 }
 
@@ -686,27 +1319,30 @@ static int ims_td_check_window(struct ims_testdev *td, const struct ims_td_store
 
 static int ims_td_ioc_store_create(struct ims_testdev *td, void *arg)
 {
-	const u32 flags = IMS_TESTDEV_STORE_LAYOUT | IMS_TESTDEV_STORE_NO_LAYOUT |
-			  IMS_TESTDEV_STORE_NO_BASE;
 	struct ims_testdev_store *to = arg;
 	struct ims_td_store *store;
 	int ret;
 
-	if (to->flags & ~flags || to->id || to->reserved || to->reserved2)
-		return -EINVAL;
 	if (to->kind >= IMS_TD_NR_KINDS || !td->nr_slots[to->kind] ||
 	    !ims_td_kinds[to->kind].create_store)
 		return -ENXIO;
+	if (to->flags & ~ims_td_kinds[to->kind].store_flags || to->id || to->reserved)
+		return -EINVAL;
+	if (to->ops != IMS_TESTDEV_OPS_GENERIC && (to->kind != IMS_TD_KIND_TABLE || to->flags))
+		return -EINVAL;
 
 	store = kzalloc(sizeof(*store), GFP_KERNEL);
 	if (!store)
 		return -ENOMEM;
 
+	store->td = td;
 	store->kind = to->kind;
 	store->first = to->first;
 	store->nr_slots = to->nr_slots;
+	store->flags = to->flags;
+	store->ops = to->ops;
 
-	ret = ims_td_set_layout(&store->layout, to);
+	ret = ims_td_set_layout(store, to);
 	if (ret)
 		goto free_store;
 
@@ -714,7 +1350,7 @@ static int ims_td_ioc_store_create(struct ims_testdev *td, void *arg)
 	if (ret)
 		goto free_store;
 
-	ret = ims_td_kinds[to->kind].create_store(td, store, to->flags);
+	ret = ims_td_kinds[to->kind].create_store(td, store);
 	if (ret < 0)
 		goto free_store;
 	store->id = ret;
@@ -722,6 +1358,10 @@ static int ims_td_ioc_store_create(struct ims_testdev *td, void *arg)
 	ret = xa_insert(&td->stores, store->id, store, GFP_KERNEL);
 	if (ret)
 		goto remove_store;
+
+	/* What exists when the device leaves is told by ims_td_leave(). */
+	if (td->away)
+		WARN_ON_ONCE(pci_ims_store_suspend(td->pdev, store->id));
 
 	to->id = store->id;
 	return 0;
@@ -887,6 +1527,57 @@ static int ims_td_ioc_vectors_disable(struct ims_testdev *td, void *arg)
 	return 0;
 }
 
+/* The lowest free index of a store from @index on, or its size if there is none */
+static unsigned int ims_td_next_free(struct ims_testdev *td, const struct ims_td_store *store,
+				     unsigned int index)
+{
+	lockdep_assert_held(&td->lock);
+
+	while (index < store->nr_slots &&
+	       xa_load(&td->slots[store->kind], store->first + index))
+		index++;
+	return index;
+}
+
+/**
+ * ims_td_set_cookie - Make the cookie for an interrupt of a store
+ * @td:		The device
+ * @store:	The store, NULL if the driver doesn't know it
+ * @index:	Index that the interrupt will have
+ * @cookie:	What user space asks for. Set to what the core gets.
+ *
+ * Context: Process context, with ims_testdev::lock held.
+ * Return: 0, or -EINVAL if @cookie isn't an offset in the slot where it has to be
+ */
+static int ims_td_set_cookie(struct ims_testdev *td, const struct ims_td_store *store,
+			     unsigned int index, union msi_instance_cookie *cookie)
+{
+	u64 value = cookie->value;
+
+	lockdep_assert_held(&td->lock);
+
+	if (!store || !ims_td_kinds[store->kind].slot_addr)
+		return 0;
+	if (value >= IMS_TD_SLOT_SIZE)
+		return -EINVAL;
+
+	/* An index beyond the end is the core's to refuse. */
+	cookie->value = 0;
+	if (index < store->nr_slots)
+		cookie->ptr = ims_td_kinds[store->kind].slot_addr(td, store->first + index) +
+			      value;
+	return 0;
+}
+
+/* Whether the core has kept to the store and, if need be, to the index */
+static bool ims_td_map_valid(const struct ims_td_store *store, unsigned int index,
+			     struct msi_map map)
+{
+	if (!store || map.index >= store->nr_slots)
+		return false;
+	return !ims_td_kinds[store->kind].slot_addr || map.index == index;
+}
+
 /* Like ims_td_alloc_one(), in a store */
 static struct ims_td_slot *ims_td_alloc_in_store(struct ims_testdev *td,
 						 const struct ims_testdev_alloc *alloc,
@@ -894,30 +1585,43 @@ static struct ims_td_slot *ims_td_alloc_in_store(struct ims_testdev *td,
 						 const struct irq_affinity_desc *affdesc)
 {
 	union msi_instance_cookie value = { .value = alloc->cookie };
+	const bool first = alloc->store == IMS_TESTDEV_FIRST_STORE;
+	unsigned int expected = index;
 	unsigned long id = alloc->store;
 	union msi_instance_cookie *cookie;
 	struct ims_td_store *store;
 	struct ims_td_slot *slot;
 	struct msi_map map;
+	int ret;
 
 	lockdep_assert_held(&td->lock);
 
-	cookie = alloc->flags & IMS_TESTDEV_ALLOC_NO_COOKIE ? NULL : &value;
-
-	if (alloc->store == IMS_TESTDEV_FIRST_STORE) {
+	if (first) {
 		id = 0;
 		store = xa_find(&td->stores, &id, ULONG_MAX, XA_PRESENT);
-		map = pci_ims_alloc_irq(td->pdev, cookie, affdesc);
 	} else {
 		store = xa_load(&td->stores, id);
-		map = pci_ims_store_alloc_irq(td->pdev, id, index, cookie, affdesc);
 	}
+
+	if (store && index == MSI_ANY_INDEX) {
+		store->next = ims_td_next_free(td, store, store->next);
+		expected = store->next;
+	}
+	ret = ims_td_set_cookie(td, store, expected, &value);
+	if (ret)
+		return ERR_PTR(ret);
+	cookie = alloc->flags & IMS_TESTDEV_ALLOC_NO_COOKIE ? NULL : &value;
+
+	if (first)
+		map = pci_ims_alloc_irq(td->pdev, cookie, affdesc);
+	else
+		map = pci_ims_store_alloc_irq(td->pdev, id, index, cookie, affdesc);
 
 	if (map.index < 0)
 		return ERR_PTR(map.index);
 
-	/* The core makes no stores of its own, and keeps to the size. */
-	if (WARN_ON_ONCE(!store || map.index >= store->nr_slots)) {
+	/* The core makes no stores of its own. */
+	if (WARN_ON_ONCE(!ims_td_map_valid(store, expected, map))) {
 		pci_ims_store_free_irq(td->pdev, id, map);
 		return ERR_PTR(-ENOENT);
 	}
@@ -1060,6 +1764,227 @@ free_affdesc:
 	return ret;
 }
 
+static int ims_td_check_batch(const struct ims_testdev_batch *batch)
+{
+	if (batch->flags & ~IMS_TESTDEV_BATCH_SPREAD || batch->reserved)
+		return -EINVAL;
+	if (!(batch->flags & IMS_TESTDEV_BATCH_SPREAD) && (batch->pre || batch->post))
+		return -EINVAL;
+	return batch->max <= IMS_TD_ALLOC_MAX ? 0 : -EINVAL;
+}
+
+/* The cookies of a batch, as user space asks for them. NULL if it wants none. */
+static union msi_instance_cookie *ims_td_get_cookies(struct ims_testdev *td,
+						     const struct ims_td_store *store,
+						     const struct ims_testdev_batch *batch)
+{
+	const __u64 __user *from = u64_to_user_ptr(batch->cookies);
+	union msi_instance_cookie *cookies;
+	unsigned int index = 0, i;
+	int ret;
+
+	lockdep_assert_held(&td->lock);
+
+	if (!from || !batch->max)
+		return NULL;
+
+	cookies = kvcalloc(batch->max, sizeof(*cookies), GFP_KERNEL);
+	if (!cookies)
+		return ERR_PTR(-ENOMEM);
+
+	for (i = 0; i < batch->max; i++) {
+		if (get_user(cookies[i].value, from + i)) {
+			ret = -EFAULT;
+			goto free_cookies;
+		}
+		if (store)
+			index = ims_td_next_free(td, store, index);
+		ret = ims_td_set_cookie(td, store, index++, &cookies[i]);
+		if (ret)
+			goto free_cookies;
+		cond_resched();
+	}
+	return cookies;
+
+free_cookies:
+	kvfree(cookies);
+	return ERR_PTR(ret);
+}
+
+/* Enter what the core has allocated, and mark it as what this call is about */
+static int ims_td_add_batch(struct ims_testdev *td, const struct ims_td_store *store,
+			    const struct ims_testdev_batch *batch, const struct msi_map *maps,
+			    unsigned int count)
+{
+	struct ims_td_slot **slots;
+	unsigned int index = 0, i;
+	int ret;
+
+	lockdep_assert_held(&td->lock);
+
+	slots = kvcalloc(count, sizeof(*slots), GFP_KERNEL);
+	if (!slots)
+		return -ENOMEM;
+
+	for (i = 0; i < count; i++) {
+		ret = -ENOENT;
+		index = store ? ims_td_next_free(td, store, index) : 0;
+		if (WARN_ON_ONCE(!ims_td_map_valid(store, index, maps[i])))
+			goto drop_slots;
+
+		slots[i] = ims_td_add_slot(td, store->kind, store->first + maps[i].index,
+					   store->id, maps[i]);
+		if (IS_ERR(slots[i])) {
+			ret = PTR_ERR(slots[i]);
+			goto drop_slots;
+		}
+		xa_set_mark(&td->slots[store->kind], slots[i]->nr, IMS_TD_CHOSEN);
+		cond_resched();
+	}
+
+	ret = ims_td_copy_maps(batch->maps, slots, count);
+	if (!ret)
+		goto free_slots;
+
+drop_slots:
+	while (i--)
+		ims_td_drop_slot(td, slots[i]);
+free_slots:
+	kvfree(slots);
+	return ret;
+}
+
+static int ims_td_ioc_alloc_batch(struct ims_testdev *td, void *arg)
+{
+	struct ims_testdev_batch *batch = arg;
+	struct irq_affinity affd = { };
+	union msi_instance_cookie *cookies;
+	struct ims_td_store *store;
+	struct msi_map *maps;
+	int ret, count;
+
+	ret = ims_td_check_batch(batch);
+	if (ret)
+		return ret;
+
+	store = xa_load(&td->stores, batch->store);
+	cookies = ims_td_get_cookies(td, store, batch);
+	if (IS_ERR(cookies))
+		return PTR_ERR(cookies);
+
+	ret = -ENOMEM;
+	maps = kvcalloc(max(batch->max, 1U), sizeof(*maps), GFP_KERNEL);
+	if (!maps)
+		goto free_cookies;
+
+	affd.pre_vectors = batch->pre;
+	affd.post_vectors = batch->post;
+	ret = pci_ims_store_alloc_irqs(td->pdev, batch->store, batch->min, batch->max,
+				       batch->flags & IMS_TESTDEV_BATCH_SPREAD ? &affd : NULL,
+				       cookies, maps);
+	if (ret < 0)
+		goto free_maps;
+
+	count = ret;
+	ret = ims_td_add_batch(td, store, batch, maps, count);
+	if (ret)
+		pci_ims_store_free_irqs(td->pdev, batch->store, maps, count);
+	batch->count = count;
+
+free_maps:
+	kvfree(maps);
+free_cookies:
+	kvfree(cookies);
+	return ret;
+}
+
+static void ims_td_done_alloc_batch(struct ims_testdev *td, void *arg, int err)
+{
+	const struct ims_testdev_batch *batch = arg;
+	struct ims_td_store *store = xa_load(&td->stores, batch->store);
+	struct xarray *slots = &td->slots[store->kind];
+	struct ims_td_slot *slot;
+	unsigned long nr;
+
+	xa_for_each_marked(slots, nr, slot, IMS_TD_CHOSEN) {
+		xa_clear_mark(slots, nr, IMS_TD_CHOSEN);
+		if (err)
+			ims_td_free_one(td, slot, 0);
+	}
+}
+
+/* Mark the slots to free, after checking that they can be freed at once */
+static int ims_td_choose_batch(struct ims_testdev *td, const struct ims_testdev_batch_free *batch,
+			       struct msi_map *maps, unsigned int *id)
+{
+	const __u32 __user *from = u64_to_user_ptr(batch->slots);
+	struct xarray *slots = &td->slots[batch->kind];
+	struct ims_td_slot *slot;
+	unsigned int i;
+	u32 nr;
+	int ret;
+
+	lockdep_assert_held(&td->lock);
+
+	for (i = 0; i < batch->count; i++) {
+		if (get_user(nr, from + i))
+			return -EFAULT;
+		ret = ims_td_check_range(td, batch->kind, nr, 1);
+		if (ret)
+			return ret;
+
+		slot = xa_load(slots, nr);
+		if (!slot)
+			return -ENOENT;
+		if (slot->requested)
+			return -EBUSY;
+		if (!slot->store || (i && slot->store != *id))
+			return -EINVAL;
+		if (xa_get_mark(slots, nr, IMS_TD_CHOSEN))
+			return -EINVAL;
+
+		xa_set_mark(slots, nr, IMS_TD_CHOSEN);
+		maps[i] = slot->map;
+		*id = slot->store;
+		cond_resched();
+	}
+	return 0;
+}
+
+static int ims_td_ioc_free_batch(struct ims_testdev *td, void *arg)
+{
+	const struct ims_testdev_batch_free *batch = arg;
+	struct ims_td_slot *slot;
+	struct xarray *slots;
+	struct msi_map *maps;
+	unsigned long nr;
+	unsigned int id;
+	int ret;
+
+	if (batch->flags || batch->reserved)
+		return -EINVAL;
+	ret = ims_td_check_range(td, batch->kind, 0, batch->count);
+	if (ret)
+		return ret;
+
+	maps = kvcalloc(batch->count, sizeof(*maps), GFP_KERNEL);
+	if (!maps)
+		return -ENOMEM;
+
+	ret = ims_td_choose_batch(td, batch, maps, &id);
+	if (!ret)
+		pci_ims_store_free_irqs(td->pdev, id, maps, batch->count);
+
+	slots = &td->slots[batch->kind];
+	xa_for_each_marked(slots, nr, slot, IMS_TD_CHOSEN) {
+		xa_clear_mark(slots, nr, IMS_TD_CHOSEN);
+		if (!ret)
+			ims_td_drop_slot(td, slot);
+	}
+	kvfree(maps);
+	return ret;
+}
+
 static int ims_td_ioc_free(struct ims_testdev *td, void *arg)
 {
 	static const struct ims_td_range_op op = {
@@ -1073,13 +1998,18 @@ static int ims_td_ioc_free(struct ims_testdev *td, void *arg)
 static int ims_td_ioc_request(struct ims_testdev *td, void *arg)
 {
 	static const struct ims_td_range_op op = {
-		.flags	= IMS_TESTDEV_REQUEST_UNLAZY,
+		.flags	= IMS_TESTDEV_REQUEST_UNLAZY | IMS_TESTDEV_REQUEST_THREADED |
+			  IMS_TESTDEV_REQUEST_ONESHOT,
 		.check	= ims_td_has_no_handler,
 		.fn	= ims_td_request_one,
 		.undo	= ims_td_release_one,
 	};
+	const struct ims_testdev_range *range = arg;
 
-	return ims_td_do_range(td, arg, &op);
+	if ((range->flags & (IMS_TESTDEV_REQUEST_ONESHOT | IMS_TESTDEV_REQUEST_THREADED)) ==
+	    IMS_TESTDEV_REQUEST_ONESHOT)
+		return -EINVAL;
+	return ims_td_do_range(td, range, &op);
 }
 
 static int ims_td_ioc_release(struct ims_testdev *td, void *arg)
@@ -1261,6 +2191,7 @@ static int ims_td_ioc_stats(struct ims_testdev *td, void *arg)
 	stats->received = sum.received;
 	stats->spurious = sum.spurious;
 	stats->lost = sum.lost;
+	stats->forgotten = td->forgotten[stats->kind];
 	return 0;
 }
 
@@ -1386,10 +2317,15 @@ static int ims_td_ioc_raw(struct ims_testdev *td, void *arg)
 	case IMS_TD_BAR_TABLE:
 		base = td->table;
 		break;
+	case IMS_TD_BAR_WIDE:
+		base = td->wide;
+		break;
 	default:
 		return -EINVAL;
 	}
 
+	if (!base)
+		return -ENXIO;
 	if (!is_power_of_2(raw->width) || raw->width > 8 || raw->offset % raw->width)
 		return -EINVAL;
 
@@ -1415,9 +2351,41 @@ static int ims_td_ioc_reset(struct ims_testdev *td, void *arg)
 			return -EBUSY;
 	}
 
+	ims_td_stop(td);
 	ims_td_write(td, IMS_TD_REG_RESET, 1);
+	ims_td_clear_mem(td);
+	ims_td_start(td);
+
 	memset(td->past, 0, sizeof(td->past));
+	memset(td->forgotten, 0, sizeof(td->forgotten));
 	return 0;
+}
+
+static int ims_td_ioc_suspend(struct ims_testdev *td, void *arg)
+{
+	int ret;
+
+	ims_td_leave(td);
+
+	ret = pci_save_state(td->pdev);
+	if (ret)
+		goto come_back;
+
+	ret = pci_set_power_state(td->pdev, PCI_D3hot);
+	if (ret)
+		goto come_back;
+
+	td->away = true;
+	return 0;
+
+come_back:
+	ims_td_return(td);
+	return ret;
+}
+
+static int ims_td_ioc_resume(struct ims_testdev *td, void *arg)
+{
+	return td->away ? ims_td_fetch(td) : -EINVAL;
 }
 
 static void ims_td_devres_take_down(void *data)
@@ -1459,6 +2427,7 @@ static int ims_td_ioc_forget(struct ims_testdev *td, void *arg)
  * @fn:		Does the work on a kernel copy of the argument
  * @done:	Called after @fn has succeeded, with 0 or with -EFAULT if user
  *		space couldn't be told of it. May be NULL.
+ * @asks:	The device has to be there
  *
  * Both are called with ims_testdev::lock held and the device present.
  */
@@ -1466,6 +2435,7 @@ struct ims_td_ioctl {
 	unsigned int	cmd;
 	int		(*fn)(struct ims_testdev *td, void *arg);
 	void		(*done)(struct ims_testdev *td, void *arg, int err);
+	bool		asks;
 };
 
 static const struct ims_td_ioctl ims_td_ioctls[] = {
@@ -1480,14 +2450,19 @@ static const struct ims_td_ioctl ims_td_ioctls[] = {
 	{ IMS_TESTDEV_RELEASE,		ims_td_ioc_release },
 	{ IMS_TESTDEV_MASK,		ims_td_ioc_mask },
 	{ IMS_TESTDEV_UNMASK,		ims_td_ioc_unmask },
-	{ IMS_TESTDEV_FIRE,		ims_td_ioc_fire },
+	{ IMS_TESTDEV_FIRE,		ims_td_ioc_fire, .asks = true },
 	{ IMS_TESTDEV_COUNTS,		ims_td_ioc_counts },
-	{ IMS_TESTDEV_STATS,		ims_td_ioc_stats },
-	{ IMS_TESTDEV_SLOTS,		ims_td_ioc_slots },
-	{ IMS_TESTDEV_BREACHES,		ims_td_ioc_breaches, ims_td_done_breaches },
+	{ IMS_TESTDEV_STATS,		ims_td_ioc_stats, .asks = true },
+	{ IMS_TESTDEV_SLOTS,		ims_td_ioc_slots, .asks = true },
+	{ IMS_TESTDEV_BREACHES,		ims_td_ioc_breaches, ims_td_done_breaches,
+					.asks = true },
 	{ IMS_TESTDEV_RAW,		ims_td_ioc_raw },
-	{ IMS_TESTDEV_RESET,		ims_td_ioc_reset },
+	{ IMS_TESTDEV_RESET,		ims_td_ioc_reset, .asks = true },
 	{ IMS_TESTDEV_FORGET,		ims_td_ioc_forget },
+	{ IMS_TESTDEV_ALLOC_BATCH,	ims_td_ioc_alloc_batch, ims_td_done_alloc_batch },
+	{ IMS_TESTDEV_FREE_BATCH,	ims_td_ioc_free_batch },
+	{ IMS_TESTDEV_SUSPEND,		ims_td_ioc_suspend, .asks = true },
+	{ IMS_TESTDEV_RESUME,		ims_td_ioc_resume },
 };
 
 static long ims_td_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -1521,6 +2496,10 @@ static long ims_td_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	mutex_lock(&td->lock);
 	if (td->dead) {
 		ret = -ENODEV;
+		goto unlock;
+	}
+	if (ioctl->asks && td->away) {
+		ret = -EBUSY;
 		goto unlock;
 	}
 
@@ -1586,12 +2565,23 @@ static const struct file_operations ims_td_fops = {
 	.llseek		= noop_llseek,
 };
 
+static int ims_td_check_bar(struct ims_testdev *td, unsigned int kind, unsigned int bar,
+			    unsigned int slot_size)
+{
+	if (pci_resource_len(td->pdev, bar) / slot_size >= td->nr_slots[kind])
+		return 0;
+
+	pci_err(td->pdev, "%u slots don't fit into BAR %u\n", td->nr_slots[kind], bar);
+	return -ENODEV;
+}
+
 /* Find out what the device has, and check it against what the BARs hold */
 static int ims_td_identify(struct ims_testdev *td)
 {
 	struct pci_dev *pdev = td->pdev;
 	u32 id, version, kinds;
 	unsigned int kind;
+	int ret;
 
 	if (pci_resource_len(pdev, IMS_TD_BAR_REGS) < IMS_TD_REGS_SIZE)
 		return -ENODEV;
@@ -1611,13 +2601,8 @@ static int ims_td_identify(struct ims_testdev *td)
 		td->nr_slots[kind] = ims_td_read(td, IMS_TD_REG_KIND_SLOTS);
 	}
 
-	if (pci_resource_len(pdev, IMS_TD_BAR_TABLE) / IMS_TD_SLOT_SIZE <
-	    td->nr_slots[IMS_TD_KIND_TABLE]) {
-		pci_err(pdev, "%u slots don't fit into BAR %u\n", td->nr_slots[IMS_TD_KIND_TABLE],
-			IMS_TD_BAR_TABLE);
-		return -ENODEV;
-	}
-	return 0;
+	ret = ims_td_check_bar(td, IMS_TD_KIND_TABLE, IMS_TD_BAR_TABLE, IMS_TD_SLOT_SIZE);
+	return ret ?: ims_td_check_bar(td, IMS_TD_KIND_WIDE, IMS_TD_BAR_WIDE, IMS_TD_WIDE_SIZE);
 }
 
 /*
@@ -1657,6 +2642,8 @@ static struct ims_testdev *ims_td_alloc(struct pci_dev *pdev)
 
 	kref_init(&td->ref);
 	mutex_init(&td->lock);
+	mutex_init(&td->ring.lock);
+	init_waitqueue_head(&td->ring.room);
 	td->pdev = pdev;
 	xa_init(&td->stores);
 	for (kind = 0; kind < IMS_TD_NR_KINDS; kind++)
@@ -1667,6 +2654,52 @@ static struct ims_testdev *ims_td_alloc(struct pci_dev *pdev)
 static void ims_td_disable(void *pdev)
 {
 	pci_disable_device(pdev);
+}
+
+static void ims_td_devres_stop(void *data)
+{
+	ims_td_stop(data);
+}
+
+/* Map the slots in BARs, and get memory for those that the device reads itself */
+static int ims_td_set_up_slots(struct ims_testdev *td)
+{
+	const unsigned int nr_mem = td->nr_slots[IMS_TD_KIND_MEM];
+	struct pci_dev *pdev = td->pdev;
+	struct device *dev = &pdev->dev;
+	int ret;
+
+	td->table = devm_ioremap_resource(dev, &pdev->resource[IMS_TD_BAR_TABLE]);
+	if (IS_ERR(td->table))
+		return PTR_ERR(td->table);
+
+	if (td->nr_slots[IMS_TD_KIND_WIDE]) {
+		td->wide = devm_ioremap_resource(dev, &pdev->resource[IMS_TD_BAR_WIDE]);
+		if (IS_ERR(td->wide))
+			return PTR_ERR(td->wide);
+	}
+
+	ret = dma_set_mask_and_coherent(dev, DMA_BIT_MASK(64));
+	if (ret)
+		return ret;
+
+	if (nr_mem) {
+		td->mem = dmam_alloc_coherent(dev, nr_mem * IMS_TD_SLOT_SIZE, &td->mem_dma,
+					      GFP_KERNEL);
+		if (!td->mem)
+			return -ENOMEM;
+		ims_td_clear_mem(td);
+	}
+
+	if (td->nr_slots[IMS_TD_KIND_CMD]) {
+		td->ring.cmds = dmam_alloc_coherent(dev, IMS_TD_RING_ENTRIES * IMS_TD_CMD_SIZE,
+						    &td->ring.dma, GFP_KERNEL);
+		if (!td->ring.cmds)
+			return -ENOMEM;
+	}
+
+	ims_td_start(td);
+	return devm_add_action_or_reset(dev, ims_td_devres_stop, td);
 }
 
 static int ims_td_probe(struct pci_dev *pdev, const struct pci_device_id *id)
@@ -1697,11 +2730,17 @@ static int ims_td_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	td->regs = devm_ioremap_resource(&pdev->dev, &pdev->resource[IMS_TD_BAR_REGS]);
 	if (IS_ERR(td->regs))
 		return PTR_ERR(td->regs);
-	td->table = devm_ioremap_resource(&pdev->dev, &pdev->resource[IMS_TD_BAR_TABLE]);
-	if (IS_ERR(td->table))
-		return PTR_ERR(td->table);
 
 	ret = ims_td_identify(td);
+	if (ret)
+		return ret;
+
+	/*
+	 * No reset: tests look at what unbind has left. Until pci_disable_device() it
+	 * stays a bus master, for what unbind is to forget.
+	 */
+	pci_set_master(pdev);
+	ret = ims_td_set_up_slots(td);
 	if (ret)
 		return ret;
 
@@ -1720,17 +2759,13 @@ static int ims_td_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	td->misc.parent = &pdev->dev;
 	td->misc.mode = 0600;
 
-	/* No reset: tests look at what unbind has left. */
-	pci_set_master(pdev);
 	pci_set_drvdata(pdev, td);
 
 	ret = misc_register(&td->misc);
 	if (ret)
-		goto clear_master;
+		goto free_id;
 	return 0;
 
-clear_master:
-	pci_clear_master(pdev);
 free_id:
 	ida_free(&ims_td_ida, td->id);
 	return ret;
@@ -1744,14 +2779,73 @@ static void ims_td_remove(struct pci_dev *pdev)
 	misc_deregister(&td->misc);
 
 	mutex_lock(&td->lock);
+	if (td->away)
+		ims_td_fetch(td);
 	if (!td->forget)
 		ims_td_take_down(td);
 	td->dead = true;
 	mutex_unlock(&td->lock);
 
-	pci_clear_master(pdev);
 	ida_free(&ims_td_ida, td->id);
 }
+
+/* User space is frozen from before the one until after the other. */
+
+static int ims_td_suspend(struct device *dev)
+{
+	struct ims_testdev *td = dev_get_drvdata(dev);
+	int ret = 0;
+
+	mutex_lock(&td->lock);
+	if (td->away)
+		ret = -EBUSY;
+	else
+		ims_td_leave(td);
+	mutex_unlock(&td->lock);
+	return ret;
+}
+
+static int ims_td_resume(struct device *dev)
+{
+	struct ims_testdev *td = dev_get_drvdata(dev);
+	int ret;
+
+	mutex_lock(&td->lock);
+	ret = ims_td_return(td);
+	mutex_unlock(&td->lock);
+	return ret;
+}
+
+static DEFINE_SIMPLE_DEV_PM_OPS(ims_td_pm_ops, ims_td_suspend, ims_td_resume);
+
+/*
+ * An ioctl that comes in between waits, as if the reset took place in no time. So a
+ * test can go on firing.
+ */
+
+static void ims_td_reset_prepare(struct pci_dev *pdev)
+{
+	struct ims_testdev *td = pci_get_drvdata(pdev);
+
+	mutex_lock(&td->lock);
+	/* The core is about to wake it, and saves what it finds. */
+	if (td->away)
+		ims_td_fetch(td);
+	ims_td_leave(td);
+}
+
+static void ims_td_reset_done(struct pci_dev *pdev)
+{
+	struct ims_testdev *td = pci_get_drvdata(pdev);
+
+	ims_td_return(td);
+	mutex_unlock(&td->lock);
+}
+
+static const struct pci_error_handlers ims_td_err_handler = {
+	.reset_prepare	= ims_td_reset_prepare,
+	.reset_done	= ims_td_reset_done,
+};
 
 static const struct pci_device_id ims_td_ids[] = {
 	{ PCI_DEVICE(IMS_TD_PCI_VENDOR, IMS_TD_PCI_DEVICE) },
@@ -1764,6 +2858,8 @@ static struct pci_driver ims_td_driver = {
 	.id_table	= ims_td_ids,
 	.probe		= ims_td_probe,
 	.remove		= ims_td_remove,
+	.err_handler	= &ims_td_err_handler,
+	.driver.pm	= pm_sleep_ptr(&ims_td_pm_ops),
 };
 module_pci_driver(ims_td_driver);
 

@@ -292,7 +292,7 @@ static void msi_deferred_unlock(struct msi_dev_store *store)
  * Context: Task context, can sleep.
  *
  * Return: 0 if all slots are in the device as they should be, or the store is
- *	   suspended. Otherwise the first error code which sync() returned.
+ * suspended. Otherwise the first error code which sync() returned.
  */
 int msi_deferred_sync_unlock(struct msi_dev_store *store)
 {

@@ -180,7 +180,7 @@ void msi_store_lock(struct msi_dev_store *store)
  * Context: Task context, can sleep.
  *
  * Return: 0 if all changes have reached the device, or the error code of the first
- *	   one which has not
+ * one which has not
  */
 int msi_store_sync_unlock(struct msi_dev_store *store)
 {
@@ -507,9 +507,9 @@ static const char *msi_parent_error(const struct msi_storage_template *tmpl,
  * Context: Task context, can sleep. The MSI lock of @dev must be held.
  *
  * Return: 0 on success, otherwise
- *	* -ENODEV     - The owner of @tmpl is going away
- *	* -EINVAL     - @tmpl or @size are invalid
- *	* -ENOMEM     - Out of memory
+ *	* %-ENODEV     - The owner of @tmpl is going away
+ *	* %-EINVAL     - @tmpl or @size are invalid
+ *	* %-ENOMEM     - Out of memory
  */
 int msi_store_init(struct device *dev, struct msi_dev_store *store,
 		   const struct msi_storage_template *tmpl, unsigned int size,
@@ -576,11 +576,11 @@ void msi_store_exit(struct msi_dev_store *store)
  * Context: Task context, can sleep. The MSI lock of the device must be held.
  *
  * Return: 0 on success, otherwise
- *	* -EOPNOTSUPP - The parent domain cannot carry this kind of messages or of
- *			store
- *	* -EINVAL     - The template or its storage ops are not constant, or are not
- *			where the owner is
- *	* -ENOMEM     - Out of memory
+ *	* %-EOPNOTSUPP - The parent domain cannot carry this kind of messages or of
+ *	  store
+ *	* %-EINVAL     - The template or its storage ops are not constant, or are not
+ *	  where the owner is
+ *	* %-ENOMEM     - Out of memory
  *	* Any error which the parent domain returns
  */
 int msi_device_domain_create(struct msi_dev_store *store, struct irq_domain *parent)

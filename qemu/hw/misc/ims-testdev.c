@@ -11,6 +11,9 @@
  *   slot      the place of one message of a kind
  *   fire      ask a slot to send its message; a masked slot becomes pending
  *   release   what unmasking does to a pending slot: its message goes out
+ *   store     a kind whose slots are the device's own: not MSI, not MSI-X
+ *   forget    lose slots and rings, but not the records: what FLR does
+ *   asleep    in D3hot
  *   breach    a rule that software has broken
  *
  * What holds at any time:
@@ -18,12 +21,20 @@
  *   - All state is protected by the big QEMU lock, as are all callbacks.
  *   - Every message of every kind leaves through ims_testdev_send(), which
  *     does all the counting of messages and nothing else does.
- *   - A message is a write by the device as a bus master.  It can end up
- *     anywhere: in this device's configuration space, or in the register of a
- *     bridge that takes the device away.  Whatever runs after a message has
- *     gone out must not rely on anything that was looked up before.
- *   - A message that ends up in one of the device's own BARs is refused, see
+ *   - Messages and DMA are accesses by the device as a bus master.  They can
+ *     end up anywhere: in this device's configuration space, where they can
+ *     reset it or put it to sleep, or in the register of a bridge that takes
+ *     the device away.  ImsTestdev::epoch tells: whatever runs after such an
+ *     access must stop if the epoch is another one than before.
+ *   - Those that end up in one of the device's own BARs are refused, see
  *     "Messages"; so is any other way to come back into the device's MMIO.
+ *     The memory core does this while it is in the device's MMIO; what runs at
+ *     another time has to engage ims_testdev_enter().  So while one access is
+ *     dealt with, software can't give the device more to do.
+ *   - While an access to configuration space is dealt with, messages wait in
+ *     ImsTestdev::released: the PCI core walks its vectors then, and a message
+ *     could reset them under its feet.
+ *   - The ring's timer is pending exactly while ims_testdev_cmd_ready().
  *
  * This work is licensed under the terms of the GNU GPL, version 2 or later.
  * See the COPYING file in the top-level directory.
@@ -34,6 +45,8 @@
 #include "qemu/osdep.h"
 #include "qemu/host-utils.h"
 #include "qemu/module.h"
+#include "qemu/queue.h"
+#include "qemu/timer.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
 #include "hw/pci/msi.h"
@@ -56,16 +69,32 @@ OBJECT_DECLARE_TYPE(ImsTestdev, ImsTestdevClass, IMS_TESTDEV)
 #define IMS_TESTDEV_MSI_VECTORS_MAX     32
 #define IMS_TESTDEV_MSIX_VECTORS_MAX    (PCI_MSIX_FLAGS_QSIZE + 1)
 #define IMS_TESTDEV_SLOTS_MAX           (1 * MiB)
+/* For each of the other stores */
+#define IMS_TESTDEV_MORE_SLOTS_MAX      (64 * KiB)
 
 #define IMS_TESTDEV_PCIE_CAP            0xa0
+#define IMS_TESTDEV_PM_CAP              0xe0
+
+/* Values of the power state in the PM capability; D1 and D2 don't exist */
+#define IMS_TESTDEV_D0                  0
+#define IMS_TESTDEV_D3HOT               3
 
 /* Where things are in the MSI-X BAR, whatever the number of vectors */
 #define IMS_TESTDEV_MSIX_PBA            (32 * KiB)
 #define IMS_TESTDEV_MSIX_BAR_SIZE       (64 * KiB)
 
+/* A slot of a store */
+typedef struct ImsTestdevSlot {
+    MSIMessage msg;
+    /* As software sees it, in the layout of the store */
+    uint32_t ctrl;
+} ImsTestdevSlot;
+
 typedef struct ImsTestdevKind {
     /* Fixed at realize */
     uint32_t nr_slots;
+    /* The same for a store, and zero for what the PCI core keeps */
+    uint32_t nr_stored;
 
     uint32_t fired;
     uint32_t sent;
@@ -75,6 +104,10 @@ typedef struct ImsTestdevKind {
     /* One for each slot */
     uint32_t *slot_fired;
     uint32_t *slot_sent;
+
+    ImsTestdevSlot *slots;
+    /* How many of these are pending */
+    uint32_t pending;
 } ImsTestdevKind;
 
 typedef struct ImsTestdevBreach {
@@ -84,10 +117,21 @@ typedef struct ImsTestdevBreach {
     uint32_t value;
 } ImsTestdevBreach;
 
-/* A slot of the table as software sees it */
-typedef struct ImsTestdevSlot {
-    uint32_t word[IMS_TD_SLOT_SIZE / 4];
-} ImsTestdevSlot;
+/* A message that waits until an access to configuration space is through */
+typedef struct ImsTestdevReleased {
+    uint32_t kind;
+    uint32_t slot;
+    MSIMessage msg;
+    QSIMPLEQ_ENTRY(ImsTestdevReleased) next;
+} ImsTestdevReleased;
+
+/* What is in front of a BAR while the device is asleep, see "Power" */
+typedef struct ImsTestdevCover {
+    ImsTestdev *dev;
+    /* Index in ims_testdev_bars[] */
+    uint32_t index;
+    MemoryRegion mr;
+} ImsTestdevCover;
 
 struct ImsTestdevClass {
     PCIDeviceClass parent_class;
@@ -99,15 +143,21 @@ struct ImsTestdev {
 
     MemoryRegion regs_mr;
     MemoryRegion table_mr;
+    MemoryRegion wide_mr;
     MemoryRegion msix_mr;
     MemoryRegion msix_table_mr;
+    ImsTestdevCover covers[PCI_ROM_SLOT];
 
     /* Properties */
-    uint32_t nr_slots;
+    uint32_t nr_table;
+    uint32_t nr_wide;
+    uint32_t nr_mem;
+    uint32_t nr_cmd;
     uint32_t nr_msi;
     uint32_t nr_msix;
     bool msi_64bit;
     bool msi_mask;
+    uint32_t cmd_latency_default;
 
     /* Registers that only hold a value */
     uint32_t fire_kind;
@@ -119,9 +169,30 @@ struct ImsTestdev {
 
     ImsTestdevKind kinds[IMS_TD_NR_KINDS];
 
-    ImsTestdevSlot *table;
-    /* How many of them are pending */
-    uint32_t table_pending;
+    /* For each slot of the wide table, the address that DATA will take */
+    uint64_t *wide_prepared;
+
+    /* Slots in memory; kinds[] has what was read of them last */
+    uint32_t mem_base_lo;
+    uint32_t mem_base_hi;
+    uint32_t mem_count;
+    uint32_t mem_notify;
+
+    /* The command ring */
+    uint32_t cmd_base_lo;
+    uint32_t cmd_base_hi;
+    uint32_t cmd_entries;
+    uint32_t cmd_ctrl;
+    uint32_t cmd_tail;
+    uint32_t cmd_head;
+    uint32_t cmd_latency;
+    uint32_t cmd_fail;
+    uint32_t cmd_hang;
+    uint32_t cmd_done;
+    /* The command at the head is one that hangs */
+    bool cmd_stuck;
+    /* Expires when the command at the head is to be carried out */
+    QEMUTimer cmd_timer;
 
     uint32_t breach_count;
     uint32_t breach_logged;
@@ -134,14 +205,40 @@ struct ImsTestdev {
      */
     uint32_t notify_kind;
     uint32_t notify_slot;
+
+    /* Counts what ends all that is under way: see the top of this file */
+    uint32_t epoch;
+    /* A reset now is one that keeps the records */
+    bool function_reset;
+    /* An access to configuration space is being dealt with */
+    bool in_config;
+    QSIMPLEQ_HEAD(, ImsTestdevReleased) released;
 };
 
 /*
+ * How the control word of a store's slots is laid out.
+ *
+ * @mask: the bit that masks the slot, or enables it
+ * @masked: what this bit is in a masked slot.  A slot is masked after reset
+ * @pending: the bit that shows that the slot is pending
+ * @writable: the bits that software can change
+ */
+typedef struct ImsTestdevCtrl {
+    uint32_t mask;
+    uint32_t masked;
+    uint32_t pending;
+    uint32_t writable;
+} ImsTestdevCtrl;
+
+/*
  * A kind of storage.  Slots are in range when these are called.  Only
- * @raise can make messages go out.
+ * @fetch and @raise access the bus.
  *
  * @name: for trace events
+ * @ctrl: for a store, the layout of its control words
  * @enabled: can the slot send at all? If not, firing it is a breach
+ * @fetch: get the slot from where software keeps it, before it fires; optional.
+ *         False if the epoch has changed
  * @masked: would the slot be held if it was fired?
  * @pending: is the slot waiting to be unmasked?
  * @get_msg: the slot's message, as it is stored
@@ -150,12 +247,14 @@ struct ImsTestdev {
  */
 typedef struct ImsTestdevKindOps {
     const char *name;
-    bool (*enabled)(ImsTestdev *s, uint32_t slot);
-    bool (*masked)(ImsTestdev *s, uint32_t slot);
-    bool (*pending)(ImsTestdev *s, uint32_t slot);
-    MSIMessage (*get_msg)(ImsTestdev *s, uint32_t slot);
-    void (*raise)(ImsTestdev *s, uint32_t slot);
-    uint32_t (*count_pending)(ImsTestdev *s);
+    const ImsTestdevCtrl *ctrl;
+    bool (*enabled)(ImsTestdev *s, uint32_t kind, uint32_t slot);
+    bool (*fetch)(ImsTestdev *s, uint32_t kind, uint32_t slot);
+    bool (*masked)(ImsTestdev *s, uint32_t kind, uint32_t slot);
+    bool (*pending)(ImsTestdev *s, uint32_t kind, uint32_t slot);
+    MSIMessage (*get_msg)(ImsTestdev *s, uint32_t kind, uint32_t slot);
+    void (*raise)(ImsTestdev *s, uint32_t kind, uint32_t slot);
+    uint32_t (*count_pending)(ImsTestdev *s, uint32_t kind);
 } ImsTestdevKindOps;
 
 static const ImsTestdevKindOps ims_testdev_kind_ops[IMS_TD_NR_KINDS];
@@ -169,7 +268,9 @@ static const char *const ims_testdev_breach_names[IMS_TD_NR_BREACHES] = {
     [IMS_TD_BREACH_WIDTH] = "access of the wrong width or alignment",
     [IMS_TD_BREACH_RANGE] = "kind or slot out of range",
     [IMS_TD_BREACH_BUS] = "message refused by the bus",
-    [IMS_TD_BREACH_REG] = "no such register or command, or read only",
+    [IMS_TD_BREACH_REG] = "no such register or command, or not now",
+    [IMS_TD_BREACH_DMA] = "memory out of reach",
+    [IMS_TD_BREACH_POWER] = "access while asleep",
 };
 
 static void ims_testdev_count(uint32_t *count)
@@ -206,6 +307,80 @@ static void ims_testdev_breach_clear(ImsTestdev *s)
     memset(s->breaches, 0, sizeof(s->breaches));
 }
 
+/* "Power" */
+
+static uint16_t ims_testdev_power_state(ImsTestdev *s)
+{
+    return pci_get_word(PCI_DEVICE(s)->config + IMS_TESTDEV_PM_CAP +
+                        PCI_PM_CTRL) & PCI_PM_CTRL_STATE_MASK;
+}
+
+static void ims_testdev_set_power_state(ImsTestdev *s, uint16_t state)
+{
+    pci_set_word(PCI_DEVICE(s)->config + IMS_TESTDEV_PM_CAP + PCI_PM_CTRL,
+                 state);
+}
+
+static bool ims_testdev_asleep(ImsTestdev *s)
+{
+    return ims_testdev_power_state(s) != IMS_TESTDEV_D0;
+}
+
+/* What is under way ends here, and nothing more comes of it */
+static void ims_testdev_abandon(ImsTestdev *s)
+{
+    ImsTestdevReleased *r, *next;
+
+    s->epoch++;
+    timer_del(&s->cmd_timer);
+    QSIMPLEQ_FOREACH_SAFE(r, &s->released, next, next) {
+        g_free(r);
+    }
+    QSIMPLEQ_INIT(&s->released);
+}
+
+/*
+ * For work that begins outside of the device's MMIO: keep what it does on the
+ * bus from coming back there, and keep the device alive even if that unplugs
+ * it.  Returns what ims_testdev_leave() wants.
+ */
+static bool ims_testdev_enter(ImsTestdev *s)
+{
+    MemReentrancyGuard *guard = &DEVICE(s)->mem_reentrancy_guard;
+    bool was_engaged = guard->engaged_in_io;
+
+    object_ref(OBJECT(s));
+    guard->engaged_in_io = true;
+    return was_engaged;
+}
+
+static void ims_testdev_leave(ImsTestdev *s, bool was_engaged)
+{
+    DEVICE(s)->mem_reentrancy_guard.engaged_in_io = was_engaged;
+    object_unref(OBJECT(s));
+}
+
+/*
+ * Access memory as a bus master.  The requester id is what an IOMMU goes by.
+ * False if that fails, and the epoch may have changed in either case.
+ */
+static bool ims_testdev_dma(ImsTestdev *s, uint64_t addr, void *buf,
+                            uint32_t len, DMADirection dir)
+{
+    PCIDevice *dev = PCI_DEVICE(s);
+    MemTxAttrs attrs = {};
+    MemTxResult result;
+
+    attrs.requester_id = pci_requester_id(dev);
+    result = pci_dma_rw(dev, addr, buf, len, dir, attrs);
+    if (dir == DMA_DIRECTION_TO_DEVICE) {
+        trace_ims_testdev_dma_read(addr, len, result);
+    } else {
+        trace_ims_testdev_dma_write(addr, len, result);
+    }
+    return result == MEMTX_OK;
+}
+
 /* "Messages" */
 
 static void ims_testdev_send(ImsTestdev *s, uint32_t kind, uint32_t slot,
@@ -215,15 +390,24 @@ static void ims_testdev_send(ImsTestdev *s, uint32_t kind, uint32_t slot,
     ImsTestdevKind *k = &s->kinds[kind];
     MemTxResult result = MEMTX_DECODE_ERROR;
     MemTxAttrs attrs = {};
+    uint32_t epoch = s->epoch;
 
+    /* Configuration space can still release a vector then */
+    if (ims_testdev_asleep(s)) {
+        return;
+    }
     if (!msg.address) {
         ims_testdev_breach(s, IMS_TD_BREACH_NO_MSG, kind, slot, 0);
         return;
     }
 
+    /* Before it goes out: it may clear the counters, and has no part in them */
+    k->sent++;
+    k->slot_sent[slot]++;
+
     /*
-     * The requester id is what an IOMMU goes by.  An address that is not a
-     * multiple of four is none that a message can have: PCIe 6.1.4.
+     * An address that is not a multiple of four is none that a message can
+     * have: PCIe 6.1.4.
      */
     attrs.requester_id = pci_requester_id(dev);
     if (QEMU_IS_ALIGNED(msg.address, 4)) {
@@ -233,40 +417,60 @@ static void ims_testdev_send(ImsTestdev *s, uint32_t kind, uint32_t slot,
 
     trace_ims_testdev_send(ims_testdev_kind_ops[kind].name, slot, msg.address,
                            msg.data, result);
-    if (result != MEMTX_OK) {
+    if (result != MEMTX_OK && s->epoch == epoch) {
+        k->sent--;
+        k->slot_sent[slot]--;
         ims_testdev_breach(s, IMS_TD_BREACH_BUS, kind, slot, msg.data);
-        return;
     }
-
-    k->sent++;
-    k->slot_sent[slot]++;
 }
 
 /* MSI and MSI-X: the PCI core has the state, and calls back to send */
 
+static MSIMessage ims_testdev_prepare(ImsTestdev *s, uint32_t kind,
+                                      uint32_t slot)
+{
+    s->notify_kind = kind;
+    s->notify_slot = slot;
+    return ims_testdev_kind_ops[kind].get_msg(s, kind, slot);
+}
+
 static MSIMessage ims_testdev_msi_prepare(PCIDevice *dev, unsigned vector)
 {
-    ImsTestdev *s = IMS_TESTDEV(dev);
-
-    s->notify_kind = IMS_TD_KIND_MSI;
-    s->notify_slot = vector;
-    return ims_testdev_kind_ops[IMS_TD_KIND_MSI].get_msg(s, vector);
+    return ims_testdev_prepare(IMS_TESTDEV(dev), IMS_TD_KIND_MSI, vector);
 }
 
 static MSIMessage ims_testdev_msix_prepare(PCIDevice *dev, unsigned vector)
 {
-    ImsTestdev *s = IMS_TESTDEV(dev);
-
-    s->notify_kind = IMS_TD_KIND_MSIX;
-    s->notify_slot = vector;
-    return ims_testdev_kind_ops[IMS_TD_KIND_MSIX].get_msg(s, vector);
+    return ims_testdev_prepare(IMS_TESTDEV(dev), IMS_TD_KIND_MSIX, vector);
 }
 
 static void ims_testdev_msi_trigger(PCIDevice *dev, MSIMessage msg)
 {
     ImsTestdev *s = IMS_TESTDEV(dev);
+    ImsTestdevReleased *r;
 
-    ims_testdev_send(s, s->notify_kind, s->notify_slot, msg);
+    if (!s->in_config) {
+        ims_testdev_send(s, s->notify_kind, s->notify_slot, msg);
+        return;
+    }
+
+    r = g_new0(ImsTestdevReleased, 1);
+    r->kind = s->notify_kind;
+    r->slot = s->notify_slot;
+    r->msg = msg;
+    QSIMPLEQ_INSERT_TAIL(&s->released, r, next);
+}
+
+/* A vector is released once: what is sent here can't add to it for ever */
+static void ims_testdev_send_released(ImsTestdev *s)
+{
+    ImsTestdevReleased *r;
+
+    while ((r = QSIMPLEQ_FIRST(&s->released))) {
+        QSIMPLEQ_REMOVE_HEAD(&s->released, next);
+        ims_testdev_send(s, r->kind, r->slot, r->msg);
+        g_free(r);
+    }
 }
 
 /*
@@ -278,12 +482,14 @@ static uint32_t ims_testdev_msi_allocated(ImsTestdev *s)
     return MIN(msi_nr_vectors_allocated(PCI_DEVICE(s)), s->nr_msi);
 }
 
-static bool ims_testdev_msi_enabled(ImsTestdev *s, uint32_t slot)
+static bool ims_testdev_msi_enabled(ImsTestdev *s, uint32_t kind,
+                                    uint32_t slot)
 {
     return msi_enabled(PCI_DEVICE(s)) && slot < ims_testdev_msi_allocated(s);
 }
 
-static bool ims_testdev_msi_masked(ImsTestdev *s, uint32_t slot)
+static bool ims_testdev_msi_masked(ImsTestdev *s, uint32_t kind,
+                                   uint32_t slot)
 {
     return msi_is_masked(PCI_DEVICE(s), slot);
 }
@@ -301,12 +507,14 @@ static uint32_t ims_testdev_msi_pending_bits(ImsTestdev *s)
                          PCI_MSI_PENDING_32));
 }
 
-static bool ims_testdev_msi_pending(ImsTestdev *s, uint32_t slot)
+static bool ims_testdev_msi_pending(ImsTestdev *s, uint32_t kind,
+                                    uint32_t slot)
 {
     return extract32(ims_testdev_msi_pending_bits(s), slot, 1);
 }
 
-static MSIMessage ims_testdev_msi_get_msg(ImsTestdev *s, uint32_t slot)
+static MSIMessage ims_testdev_msi_get_msg(ImsTestdev *s, uint32_t kind,
+                                          uint32_t slot)
 {
     PCIDevice *dev = PCI_DEVICE(s);
     const uint8_t *cap = dev->config + dev->msi_cap;
@@ -326,12 +534,13 @@ static MSIMessage ims_testdev_msi_get_msg(ImsTestdev *s, uint32_t slot)
     return msg;
 }
 
-static void ims_testdev_msi_raise(ImsTestdev *s, uint32_t slot)
+static void ims_testdev_msi_raise(ImsTestdev *s, uint32_t kind,
+                                  uint32_t slot)
 {
     msi_notify(PCI_DEVICE(s), slot);
 }
 
-static uint32_t ims_testdev_msi_count_pending(ImsTestdev *s)
+static uint32_t ims_testdev_msi_count_pending(ImsTestdev *s, uint32_t kind)
 {
     return ctpop32(ims_testdev_msi_pending_bits(s));
 }
@@ -341,23 +550,32 @@ static uint8_t *ims_testdev_msix_entry(ImsTestdev *s, uint32_t slot)
     return PCI_DEVICE(s)->msix_table + slot * PCI_MSIX_ENTRY_SIZE;
 }
 
-static bool ims_testdev_msix_enabled(ImsTestdev *s, uint32_t slot)
+static bool ims_testdev_msix_enabled(ImsTestdev *s, uint32_t kind,
+                                     uint32_t slot)
 {
     return msix_enabled(PCI_DEVICE(s));
 }
 
-/* For the PCI core, all vectors are masked while MSI-X is not enabled */
-static bool ims_testdev_msix_masked(ImsTestdev *s, uint32_t slot)
+/*
+ * For the PCI core too, all vectors are masked while MSI-X is not enabled, but
+ * it notices only with an access to configuration space: a reset is none.
+ */
+static bool ims_testdev_msix_masked(ImsTestdev *s, uint32_t kind,
+                                    uint32_t slot)
 {
-    return msix_is_masked(PCI_DEVICE(s), slot);
+    PCIDevice *dev = PCI_DEVICE(s);
+
+    return !msix_enabled(dev) || msix_is_masked(dev, slot);
 }
 
-static bool ims_testdev_msix_pending(ImsTestdev *s, uint32_t slot)
+static bool ims_testdev_msix_pending(ImsTestdev *s, uint32_t kind,
+                                     uint32_t slot)
 {
     return PCI_DEVICE(s)->msix_pba[slot / 8] & (1 << (slot % 8));
 }
 
-static MSIMessage ims_testdev_msix_get_msg(ImsTestdev *s, uint32_t slot)
+static MSIMessage ims_testdev_msix_get_msg(ImsTestdev *s, uint32_t kind,
+                                           uint32_t slot)
 {
     const uint8_t *entry = ims_testdev_msix_entry(s, slot);
 
@@ -367,12 +585,13 @@ static MSIMessage ims_testdev_msix_get_msg(ImsTestdev *s, uint32_t slot)
     };
 }
 
-static void ims_testdev_msix_raise(ImsTestdev *s, uint32_t slot)
+static void ims_testdev_msix_raise(ImsTestdev *s, uint32_t kind,
+                                   uint32_t slot)
 {
     msix_notify(PCI_DEVICE(s), slot);
 }
 
-static uint32_t ims_testdev_msix_count_pending(ImsTestdev *s)
+static uint32_t ims_testdev_msix_count_pending(ImsTestdev *s, uint32_t kind)
 {
     const uint8_t *pba = PCI_DEVICE(s)->msix_pba;
     uint32_t i, n = 0;
@@ -383,80 +602,175 @@ static uint32_t ims_testdev_msix_count_pending(ImsTestdev *s)
     return n;
 }
 
-/* The slot table */
+/* Stores */
 
-static uint32_t *ims_testdev_table_word(ImsTestdev *s, uint32_t slot,
-                                        uint32_t field)
+static ImsTestdevSlot *ims_testdev_store_slot(ImsTestdev *s, uint32_t kind,
+                                              uint32_t slot)
 {
-    return &s->table[slot].word[field / 4];
+    return &s->kinds[kind].slots[slot];
 }
 
-static bool ims_testdev_table_enabled(ImsTestdev *s, uint32_t slot)
+static bool ims_testdev_store_enabled(ImsTestdev *s, uint32_t kind,
+                                      uint32_t slot)
 {
     return true;
 }
 
-static bool ims_testdev_table_masked(ImsTestdev *s, uint32_t slot)
+static bool ims_testdev_store_masked(ImsTestdev *s, uint32_t kind,
+                                     uint32_t slot)
 {
-    return *ims_testdev_table_word(s, slot, IMS_TD_SLOT_CTRL) &
-           IMS_TD_SLOT_CTRL_MASK;
+    const ImsTestdevCtrl *ctrl = ims_testdev_kind_ops[kind].ctrl;
+
+    return (ims_testdev_store_slot(s, kind, slot)->ctrl & ctrl->mask) ==
+           ctrl->masked;
 }
 
-static bool ims_testdev_table_pending(ImsTestdev *s, uint32_t slot)
+static bool ims_testdev_store_pending(ImsTestdev *s, uint32_t kind,
+                                      uint32_t slot)
 {
-    return *ims_testdev_table_word(s, slot, IMS_TD_SLOT_CTRL) &
-           IMS_TD_SLOT_CTRL_PENDING;
+    return ims_testdev_store_slot(s, kind, slot)->ctrl &
+           ims_testdev_kind_ops[kind].ctrl->pending;
 }
 
-static MSIMessage ims_testdev_table_get_msg(ImsTestdev *s, uint32_t slot)
+static MSIMessage ims_testdev_store_get_msg(ImsTestdev *s, uint32_t kind,
+                                            uint32_t slot)
 {
-    uint32_t hi = *ims_testdev_table_word(s, slot, IMS_TD_SLOT_ADDR_HI);
-    uint32_t lo = *ims_testdev_table_word(s, slot, IMS_TD_SLOT_ADDR_LO);
-
-    return (MSIMessage) {
-        .address = deposit64(lo, 32, 32, hi),
-        .data = *ims_testdev_table_word(s, slot, IMS_TD_SLOT_DATA),
-    };
+    return ims_testdev_store_slot(s, kind, slot)->msg;
 }
 
-static void ims_testdev_table_set_pending(ImsTestdev *s, uint32_t slot,
-                                          bool pending)
+static void ims_testdev_store_set_pending(ImsTestdev *s, uint32_t kind,
+                                          uint32_t slot, bool pending)
 {
-    uint32_t *ctrl = ims_testdev_table_word(s, slot, IMS_TD_SLOT_CTRL);
-
-    if (pending == !!(*ctrl & IMS_TD_SLOT_CTRL_PENDING)) {
+    if (pending == ims_testdev_store_pending(s, kind, slot)) {
         return;
     }
-    *ctrl ^= IMS_TD_SLOT_CTRL_PENDING;
-    s->table_pending += pending ? 1 : -1;
+    ims_testdev_store_slot(s, kind, slot)->ctrl ^=
+        ims_testdev_kind_ops[kind].ctrl->pending;
+    s->kinds[kind].pending += pending ? 1 : -1;
 }
 
-static void ims_testdev_table_raise(ImsTestdev *s, uint32_t slot)
+static void ims_testdev_store_raise(ImsTestdev *s, uint32_t kind, uint32_t slot)
 {
-    if (ims_testdev_table_masked(s, slot)) {
-        ims_testdev_table_set_pending(s, slot, true);
+    if (ims_testdev_store_masked(s, kind, slot)) {
+        ims_testdev_store_set_pending(s, kind, slot, true);
         return;
     }
-    ims_testdev_send(s, IMS_TD_KIND_TABLE, slot,
-                     ims_testdev_table_get_msg(s, slot));
+    ims_testdev_send(s, kind, slot, ims_testdev_store_get_msg(s, kind, slot));
 }
 
-static uint32_t ims_testdev_table_count_pending(ImsTestdev *s)
+static uint32_t ims_testdev_store_count_pending(ImsTestdev *s, uint32_t kind)
 {
-    return s->table_pending;
+    return s->kinds[kind].pending;
 }
 
-static void ims_testdev_table_reset(ImsTestdev *s)
+/* @value is what software has written, for the log */
+static void ims_testdev_store_set_msg(ImsTestdev *s, uint32_t kind,
+                                      uint32_t slot, MSIMessage msg,
+                                      uint32_t value)
 {
+    MSIMessage *old = &ims_testdev_store_slot(s, kind, slot)->msg;
+
+    if (!ims_testdev_store_masked(s, kind, slot) &&
+        (old->address != msg.address || old->data != msg.data)) {
+        ims_testdev_breach(s, IMS_TD_BREACH_MSG_UNMASKED, kind, slot, value);
+    }
+    *old = msg;
+}
+
+static void ims_testdev_store_mask(ImsTestdev *s, uint32_t kind, uint32_t slot)
+{
+    const ImsTestdevCtrl *ctrl = ims_testdev_kind_ops[kind].ctrl;
+    uint32_t *word = &ims_testdev_store_slot(s, kind, slot)->ctrl;
+
+    *word = (*word & ~ctrl->mask) | ctrl->masked;
+}
+
+/* Can send a message, which is the last thing that it does */
+static void ims_testdev_store_set_ctrl(ImsTestdev *s, uint32_t kind,
+                                       uint32_t slot, uint32_t value)
+{
+    uint32_t writable = ims_testdev_kind_ops[kind].ctrl->writable;
+    uint32_t *word = &ims_testdev_store_slot(s, kind, slot)->ctrl;
+
+    *word = (*word & ~writable) | (value & writable);
+    if (!ims_testdev_store_masked(s, kind, slot) &&
+        ims_testdev_store_pending(s, kind, slot)) {
+        ims_testdev_store_set_pending(s, kind, slot, false);
+        ims_testdev_store_raise(s, kind, slot);
+    }
+}
+
+static void ims_testdev_store_forget(ImsTestdev *s, uint32_t kind)
+{
+    ImsTestdevKind *k = &s->kinds[kind];
     uint32_t slot;
 
-    memset(s->table, 0, s->nr_slots * sizeof(*s->table));
-    for (slot = 0; slot < s->nr_slots; slot++) {
-        *ims_testdev_table_word(s, slot, IMS_TD_SLOT_CTRL) =
-            IMS_TD_SLOT_CTRL_MASK;
+    for (slot = 0; slot < k->nr_stored; slot++) {
+        k->slots[slot] = (ImsTestdevSlot) {
+            .ctrl = ims_testdev_kind_ops[kind].ctrl->masked,
+        };
     }
-    s->table_pending = 0;
+    k->pending = 0;
 }
+
+/* "Slots in memory" */
+
+static bool ims_testdev_mem_enabled(ImsTestdev *s, uint32_t kind, uint32_t slot)
+{
+    return slot < s->mem_count;
+}
+
+static bool ims_testdev_mem_fetch(ImsTestdev *s, uint32_t kind, uint32_t slot)
+{
+    uint64_t base = deposit64(s->mem_base_lo, 32, 32, s->mem_base_hi);
+    uint8_t buf[IMS_TD_SLOT_SIZE];
+    uint32_t ctrl, epoch = s->epoch;
+    MSIMessage msg;
+    bool ok;
+
+    ok = ims_testdev_dma(s, base + slot * IMS_TD_SLOT_SIZE, buf, sizeof(buf),
+                         DMA_DIRECTION_TO_DEVICE);
+    if (s->epoch != epoch) {
+        return false;
+    }
+    if (!ok) {
+        ims_testdev_breach(s, IMS_TD_BREACH_DMA, kind, slot, 0);
+        ims_testdev_store_mask(s, kind, slot);
+        return true;
+    }
+
+    msg.address = deposit64(ldl_le_p(buf + IMS_TD_SLOT_ADDR_LO), 32, 32,
+                            ldl_le_p(buf + IMS_TD_SLOT_ADDR_HI));
+    msg.data = ldl_le_p(buf + IMS_TD_SLOT_DATA);
+    ctrl = ldl_le_p(buf + IMS_TD_SLOT_CTRL);
+    trace_ims_testdev_mem_fetch(slot, msg.address, msg.data, ctrl);
+
+    ims_testdev_store_set_msg(s, kind, slot, msg, msg.data);
+    ims_testdev_store_set_ctrl(s, kind, slot, ctrl);
+    return s->epoch == epoch;
+}
+
+/* The layout of the slot table, which slots in memory and commands share */
+static const ImsTestdevCtrl ims_testdev_slot_ctrl = {
+    .mask = IMS_TD_SLOT_CTRL_MASK,
+    .masked = IMS_TD_SLOT_CTRL_MASK,
+    .pending = IMS_TD_SLOT_CTRL_PENDING,
+    .writable = IMS_TD_SLOT_CTRL_WRITABLE,
+};
+
+static const ImsTestdevCtrl ims_testdev_wide_ctrl = {
+    .mask = IMS_TD_WIDE_CTRL_ENABLE,
+    .masked = 0,
+    .pending = IMS_TD_WIDE_CTRL_PENDING,
+    .writable = IMS_TD_WIDE_CTRL_WRITABLE,
+};
+
+#define IMS_TESTDEV_STORE                                       \
+    .masked = ims_testdev_store_masked,                         \
+    .pending = ims_testdev_store_pending,                       \
+    .get_msg = ims_testdev_store_get_msg,                       \
+    .raise = ims_testdev_store_raise,                           \
+    .count_pending = ims_testdev_store_count_pending
 
 static const ImsTestdevKindOps ims_testdev_kind_ops[IMS_TD_NR_KINDS] = {
     [IMS_TD_KIND_MSI] = {
@@ -479,12 +793,28 @@ static const ImsTestdevKindOps ims_testdev_kind_ops[IMS_TD_NR_KINDS] = {
     },
     [IMS_TD_KIND_TABLE] = {
         .name = "table",
-        .enabled = ims_testdev_table_enabled,
-        .masked = ims_testdev_table_masked,
-        .pending = ims_testdev_table_pending,
-        .get_msg = ims_testdev_table_get_msg,
-        .raise = ims_testdev_table_raise,
-        .count_pending = ims_testdev_table_count_pending,
+        .ctrl = &ims_testdev_slot_ctrl,
+        .enabled = ims_testdev_store_enabled,
+        IMS_TESTDEV_STORE,
+    },
+    [IMS_TD_KIND_WIDE] = {
+        .name = "wide",
+        .ctrl = &ims_testdev_wide_ctrl,
+        .enabled = ims_testdev_store_enabled,
+        IMS_TESTDEV_STORE,
+    },
+    [IMS_TD_KIND_MEM] = {
+        .name = "mem",
+        .ctrl = &ims_testdev_slot_ctrl,
+        .enabled = ims_testdev_mem_enabled,
+        .fetch = ims_testdev_mem_fetch,
+        IMS_TESTDEV_STORE,
+    },
+    [IMS_TD_KIND_CMD] = {
+        .name = "cmd",
+        .ctrl = &ims_testdev_slot_ctrl,
+        .enabled = ims_testdev_store_enabled,
+        IMS_TESTDEV_STORE,
     },
 };
 
@@ -499,15 +829,18 @@ static void ims_testdev_fire_slot(ImsTestdev *s, uint32_t kind, uint32_t slot)
     k->fired++;
     k->slot_fired[slot]++;
 
-    if (!ops->enabled(s, slot)) {
+    if (!ops->enabled(s, kind, slot)) {
         ims_testdev_breach(s, IMS_TD_BREACH_NO_MSG, kind, slot, 0);
         return;
     }
-    if (ops->masked(s, slot)) {
-        k->held++;
-        k->merged += ops->pending(s, slot);
+    if (ops->fetch && !ops->fetch(s, kind, slot)) {
+        return;
     }
-    ops->raise(s, slot);
+    if (ops->masked(s, kind, slot)) {
+        k->held++;
+        k->merged += ops->pending(s, kind, slot);
+    }
+    ops->raise(s, kind, slot);
 }
 
 /*
@@ -517,7 +850,7 @@ static void ims_testdev_fire_slot(ImsTestdev *s, uint32_t kind, uint32_t slot)
 static void ims_testdev_fire(ImsTestdev *s, hwaddr reg, uint32_t kind,
                              uint32_t first, uint32_t count)
 {
-    uint32_t i, nr_slots;
+    uint32_t i, nr_slots, epoch = s->epoch;
 
     if (kind >= IMS_TD_NR_KINDS) {
         ims_testdev_breach(s, IMS_TD_BREACH_RANGE, IMS_TD_BREACH_KIND_REGS,
@@ -532,23 +865,238 @@ static void ims_testdev_fire(ImsTestdev *s, hwaddr reg, uint32_t kind,
         return;
     }
 
-    for (i = 0; i < count; i++) {
-        /* The message before this one may have unplugged the device */
-        if (!DEVICE(s)->realized) {
-            return;
-        }
+    for (i = 0; i < count && s->epoch == epoch; i++) {
         ims_testdev_fire_slot(s, kind, first + i);
     }
 }
 
-/* Only what the device itself holds: MSI and MSI-X belong to PCI */
+/* "The command ring" */
+
+typedef struct ImsTestdevCmd {
+    uint32_t word[IMS_TD_CMD_SIZE / 4];
+} ImsTestdevCmd;
+
+static uint32_t ims_testdev_cmd_word(const ImsTestdevCmd *cmd, uint32_t field)
+{
+    return le32_to_cpu(cmd->word[field / 4]);
+}
+
+static MSIMessage ims_testdev_cmd_msg(const ImsTestdevCmd *cmd)
+{
+    return (MSIMessage) {
+        .address = deposit64(ims_testdev_cmd_word(cmd, IMS_TD_CMD_ADDR_LO),
+                             32, 32,
+                             ims_testdev_cmd_word(cmd, IMS_TD_CMD_ADDR_HI)),
+        .data = ims_testdev_cmd_word(cmd, IMS_TD_CMD_DATA),
+    };
+}
+
+static void ims_testdev_cmd_set_msg(ImsTestdev *s, uint32_t slot,
+                                    const ImsTestdevCmd *cmd)
+{
+    MSIMessage msg = ims_testdev_cmd_msg(cmd);
+
+    ims_testdev_store_set_msg(s, IMS_TD_KIND_CMD, slot, msg, msg.data);
+}
+
+static void ims_testdev_cmd_set_ctrl(ImsTestdev *s, uint32_t slot,
+                                     const ImsTestdevCmd *cmd)
+{
+    ims_testdev_store_set_ctrl(s, IMS_TD_KIND_CMD, slot,
+                               ims_testdev_cmd_word(cmd, IMS_TD_CMD_CTRL_WORD));
+}
+
+/* Masked in between, so this is no breach whatever the slot was before */
+static void ims_testdev_cmd_set(ImsTestdev *s, uint32_t slot,
+                                const ImsTestdevCmd *cmd)
+{
+    ims_testdev_store_mask(s, IMS_TD_KIND_CMD, slot);
+    ims_testdev_cmd_set_msg(s, slot, cmd);
+    ims_testdev_cmd_set_ctrl(s, slot, cmd);
+}
+
+typedef void ImsTestdevCmdFn(ImsTestdev *s, uint32_t slot,
+                             const ImsTestdevCmd *cmd);
+
+static ImsTestdevCmdFn *const ims_testdev_cmd_ops[] = {
+    [IMS_TD_CMD_OP_MSG] = ims_testdev_cmd_set_msg,
+    [IMS_TD_CMD_OP_CTRL] = ims_testdev_cmd_set_ctrl,
+    [IMS_TD_CMD_OP_SET] = ims_testdev_cmd_set,
+};
+
+/* Returns the command's status */
+static uint32_t ims_testdev_cmd_execute(ImsTestdev *s, const ImsTestdevCmd *cmd)
+{
+    uint32_t opcode = ims_testdev_cmd_word(cmd, IMS_TD_CMD_OPCODE);
+    uint32_t slot = ims_testdev_cmd_word(cmd, IMS_TD_CMD_SLOT);
+
+    if (opcode >= ARRAY_SIZE(ims_testdev_cmd_ops) ||
+        !ims_testdev_cmd_ops[opcode]) {
+        ims_testdev_breach(s, IMS_TD_BREACH_REG, IMS_TD_KIND_CMD, s->cmd_head,
+                           opcode);
+        return IMS_TD_CMD_BAD;
+    }
+    if (slot >= s->nr_cmd) {
+        ims_testdev_breach(s, IMS_TD_BREACH_RANGE, IMS_TD_KIND_CMD, slot,
+                           s->cmd_head);
+        return IMS_TD_CMD_BAD;
+    }
+
+    ims_testdev_cmd_ops[opcode](s, slot, cmd);
+    return IMS_TD_CMD_OK;
+}
+
+static bool ims_testdev_cmd_running(ImsTestdev *s)
+{
+    return s->cmd_ctrl & IMS_TD_CMD_CTRL_RUN;
+}
+
+static void ims_testdev_cmd_stop(ImsTestdev *s)
+{
+    trace_ims_testdev_cmd_stop(s->cmd_head, s->cmd_tail);
+    timer_del(&s->cmd_timer);
+    s->cmd_ctrl &= ~IMS_TD_CMD_CTRL_RUN;
+    s->cmd_stuck = false;
+}
+
+/*
+ * Access the entry at the head.  False if that was the end of the ring, for
+ * this or for another reason.
+ */
+static bool ims_testdev_cmd_dma(ImsTestdev *s, uint32_t field, void *buf,
+                                uint32_t len, DMADirection dir)
+{
+    uint64_t base = deposit64(s->cmd_base_lo, 32, 32, s->cmd_base_hi);
+    uint32_t epoch = s->epoch;
+    bool ok;
+
+    ok = ims_testdev_dma(s, base + s->cmd_head * IMS_TD_CMD_SIZE + field, buf,
+                         len, dir);
+    if (s->epoch != epoch) {
+        return false;
+    }
+    if (!ok) {
+        ims_testdev_breach(s, IMS_TD_BREACH_DMA, IMS_TD_KIND_CMD, s->cmd_head,
+                           0);
+        ims_testdev_cmd_stop(s);
+    }
+    return ok;
+}
+
+/* The command at the head has had its time */
+static void ims_testdev_cmd_complete(ImsTestdev *s)
+{
+    uint32_t status, le_status, epoch = s->epoch;
+    ImsTestdevCmd cmd;
+
+    if (s->cmd_hang) {
+        s->cmd_hang--;
+        s->cmd_stuck = true;
+        trace_ims_testdev_cmd_hang(s->cmd_head);
+        return;
+    }
+
+    if (!ims_testdev_cmd_dma(s, 0, &cmd, sizeof(cmd),
+                             DMA_DIRECTION_TO_DEVICE)) {
+        return;
+    }
+    trace_ims_testdev_cmd_begin(s->cmd_head,
+                                ims_testdev_cmd_word(&cmd, IMS_TD_CMD_OPCODE),
+                                ims_testdev_cmd_word(&cmd, IMS_TD_CMD_SLOT));
+    if (s->cmd_fail) {
+        s->cmd_fail--;
+        status = IMS_TD_CMD_FAILED;
+    } else {
+        status = ims_testdev_cmd_execute(s, &cmd);
+    }
+    /* What it has released may have reset the device */
+    if (s->epoch != epoch) {
+        return;
+    }
+
+    le_status = cpu_to_le32(status);
+    if (!ims_testdev_cmd_dma(s, IMS_TD_CMD_STATUS, &le_status,
+                             sizeof(le_status), DMA_DIRECTION_FROM_DEVICE)) {
+        return;
+    }
+    trace_ims_testdev_cmd_end(s->cmd_head, status);
+    s->cmd_done += status == IMS_TD_CMD_OK;
+    s->cmd_head = (s->cmd_head + 1) & (s->cmd_entries - 1);
+}
+
+/* Is there a command to be carried out, and will it be? */
+static bool ims_testdev_cmd_ready(ImsTestdev *s)
+{
+    return ims_testdev_cmd_running(s) && !s->cmd_stuck &&
+           s->cmd_head != s->cmd_tail && !ims_testdev_asleep(s);
+}
+
+/*
+ * Let time begin for the command at the head, if it hasn't.  Without latency,
+ * all that is in the ring is carried out here.  That ends, as the tail can't
+ * move meanwhile.
+ */
+static void ims_testdev_cmd_kick(ImsTestdev *s)
+{
+    while (ims_testdev_cmd_ready(s)) {
+        if (timer_pending(&s->cmd_timer)) {
+            return;
+        }
+        if (s->cmd_latency) {
+            timer_mod(&s->cmd_timer, s->cmd_latency +
+                      qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL));
+            return;
+        }
+        ims_testdev_cmd_complete(s);
+    }
+    timer_del(&s->cmd_timer);
+}
+
+static void ims_testdev_cmd_timer(void *opaque)
+{
+    ImsTestdev *s = opaque;
+    bool was_engaged = ims_testdev_enter(s);
+
+    ims_testdev_cmd_complete(s);
+    ims_testdev_cmd_kick(s);
+    ims_testdev_leave(s, was_engaged);
+}
+
+/* "Power": what FLR and the way out of D3hot leave nothing of */
+static void ims_testdev_forget(ImsTestdev *s)
+{
+    int kind;
+
+    trace_ims_testdev_forget();
+    ims_testdev_abandon(s);
+
+    /* MSI and MSI-X belong to PCI */
+    for (kind = 0; kind < IMS_TD_NR_KINDS; kind++) {
+        ims_testdev_store_forget(s, kind);
+    }
+    memset(s->wide_prepared, 0, s->nr_wide * sizeof(*s->wide_prepared));
+
+    s->mem_base_lo = 0;
+    s->mem_base_hi = 0;
+    s->mem_count = 0;
+    s->mem_notify = 0;
+
+    s->cmd_base_lo = 0;
+    s->cmd_base_hi = 0;
+    s->cmd_entries = 0;
+    s->cmd_ctrl = 0;
+    s->cmd_tail = 0;
+    s->cmd_head = 0;
+    s->cmd_stuck = false;
+}
+
 static void ims_testdev_reset_state(ImsTestdev *s)
 {
     int kind;
 
     trace_ims_testdev_reset();
 
-    ims_testdev_table_reset(s);
+    ims_testdev_forget(s);
     ims_testdev_breach_clear(s);
 
     for (kind = 0; kind < IMS_TD_NR_KINDS; kind++) {
@@ -568,6 +1116,11 @@ static void ims_testdev_reset_state(ImsTestdev *s)
     s->sel_kind = 0;
     s->sel_slot = 0;
     s->breach_sel = 0;
+
+    s->cmd_latency = s->cmd_latency_default;
+    s->cmd_fail = 0;
+    s->cmd_hang = 0;
+    s->cmd_done = 0;
 }
 
 /*
@@ -605,10 +1158,19 @@ static uint32_t ims_testdev_ident_read(ImsTestdev *s, hwaddr reg)
     static const uint32_t ident[] = {
         [IMS_TD_REG_ID / 4] = IMS_TD_ID,
         [IMS_TD_REG_VERSION / 4] = IMS_TD_VERSION,
-        [IMS_TD_REG_KINDS / 4] = MAKE_64BIT_MASK(0, IMS_TD_NR_KINDS),
     };
 
     return ident[reg / 4];
+}
+
+static uint32_t ims_testdev_kinds_read(ImsTestdev *s, hwaddr reg)
+{
+    uint32_t kind, present = 0;
+
+    for (kind = 0; kind < IMS_TD_NR_KINDS; kind++) {
+        present = deposit32(present, kind, 1, s->kinds[kind].nr_slots != 0);
+    }
+    return present;
 }
 
 /* For registers to which software writes 1 to make something happen */
@@ -679,7 +1241,7 @@ static uint32_t ims_testdev_kind_read(ImsTestdev *s, hwaddr reg)
     case IMS_TD_REG_KIND_MERGED:
         return k->merged;
     case IMS_TD_REG_KIND_PENDING:
-        return ims_testdev_kind_ops[kind].count_pending(s);
+        return ims_testdev_kind_ops[kind].count_pending(s, kind);
     default:
         g_assert_not_reached();
     }
@@ -691,13 +1253,13 @@ static uint32_t ims_testdev_slot_state(ImsTestdev *s, uint32_t kind,
     const ImsTestdevKindOps *ops = &ims_testdev_kind_ops[kind];
     uint32_t state = 0;
 
-    if (ops->masked(s, slot)) {
+    if (ops->masked(s, kind, slot)) {
         state |= IMS_TD_SLOT_MASKED;
     }
-    if (ops->pending(s, slot)) {
+    if (ops->pending(s, kind, slot)) {
         state |= IMS_TD_SLOT_PENDING;
     }
-    if (ops->get_msg(s, slot).address) {
+    if (ops->get_msg(s, kind, slot).address) {
         state |= IMS_TD_SLOT_HAS_MSG;
     }
     return state;
@@ -767,20 +1329,136 @@ static void ims_testdev_breach_clear_write(ImsTestdev *s, hwaddr reg,
     }
 }
 
-#define IMS_TESTDEV_REG_VALUE(_field) {         \
-    .read = ims_testdev_value_read,             \
-    .write = ims_testdev_value_write,           \
-    .offset = offsetof(ImsTestdev, _field),     \
+/* "Slots in memory" */
+
+static void ims_testdev_mem_base_write(ImsTestdev *s, hwaddr reg,
+                                       uint32_t value)
+{
+    *ims_testdev_value(s, reg) = value;
+    ims_testdev_store_forget(s, IMS_TD_KIND_MEM);
 }
 
-#define IMS_TESTDEV_REG_VALUE_RO(_field) {      \
-    .read = ims_testdev_value_read,             \
-    .offset = offsetof(ImsTestdev, _field),     \
+static void ims_testdev_mem_count_write(ImsTestdev *s, hwaddr reg,
+                                        uint32_t value)
+{
+    if (value > s->nr_mem) {
+        ims_testdev_breach(s, IMS_TD_BREACH_RANGE, IMS_TD_BREACH_KIND_REGS,
+                           reg, value);
+        return;
+    }
+    s->mem_count = value;
+    ims_testdev_store_forget(s, IMS_TD_KIND_MEM);
 }
+
+static void ims_testdev_mem_notify_write(ImsTestdev *s, hwaddr reg,
+                                         uint32_t value)
+{
+    if (value >= s->mem_count) {
+        ims_testdev_breach(s, IMS_TD_BREACH_RANGE, IMS_TD_KIND_MEM, value,
+                           value);
+        return;
+    }
+    s->mem_notify = value;
+    ims_testdev_mem_fetch(s, IMS_TD_KIND_MEM, value);
+}
+
+/* "The command ring" */
+
+static void ims_testdev_cmd_setup_write(ImsTestdev *s, hwaddr reg,
+                                        uint32_t value)
+{
+    if (ims_testdev_cmd_running(s)) {
+        ims_testdev_breach(s, IMS_TD_BREACH_REG, IMS_TD_BREACH_KIND_REGS, reg,
+                           value);
+        return;
+    }
+    *ims_testdev_value(s, reg) = value;
+}
+
+static bool ims_testdev_cmd_entries_ok(ImsTestdev *s)
+{
+    return is_power_of_2(s->cmd_entries) &&
+           s->cmd_entries >= IMS_TD_CMD_ENTRIES_MIN &&
+           s->cmd_entries <= IMS_TD_CMD_ENTRIES_MAX;
+}
+
+static void ims_testdev_cmd_ctrl_write(ImsTestdev *s, hwaddr reg,
+                                       uint32_t value)
+{
+    if (value & ~IMS_TD_CMD_CTRL_RUN) {
+        ims_testdev_breach(s, IMS_TD_BREACH_REG, IMS_TD_BREACH_KIND_REGS, reg,
+                           value);
+        return;
+    }
+    if (value == s->cmd_ctrl) {
+        return;
+    }
+    if (!value) {
+        ims_testdev_cmd_stop(s);
+        return;
+    }
+    if (!ims_testdev_cmd_entries_ok(s)) {
+        ims_testdev_breach(s, IMS_TD_BREACH_RANGE, IMS_TD_BREACH_KIND_REGS,
+                           reg, s->cmd_entries);
+        return;
+    }
+
+    trace_ims_testdev_cmd_start(s->cmd_entries);
+    s->cmd_head = 0;
+    s->cmd_tail = 0;
+    s->cmd_ctrl = value;
+}
+
+static void ims_testdev_cmd_tail_write(ImsTestdev *s, hwaddr reg,
+                                       uint32_t value)
+{
+    if (!ims_testdev_cmd_running(s)) {
+        ims_testdev_breach(s, IMS_TD_BREACH_REG, IMS_TD_BREACH_KIND_REGS, reg,
+                           value);
+        return;
+    }
+    if (value >= s->cmd_entries) {
+        ims_testdev_breach(s, IMS_TD_BREACH_RANGE, IMS_TD_BREACH_KIND_REGS,
+                           reg, value);
+        return;
+    }
+    s->cmd_tail = value;
+    ims_testdev_cmd_kick(s);
+}
+
+static uint32_t ims_testdev_cmd_peek_read(ImsTestdev *s, hwaddr reg)
+{
+    if (s->sel_kind != IMS_TD_KIND_CMD) {
+        ims_testdev_breach(s, IMS_TD_BREACH_RANGE, IMS_TD_BREACH_KIND_REGS,
+                           reg, s->sel_kind);
+        return 0;
+    }
+    if (s->sel_slot >= s->nr_cmd) {
+        ims_testdev_breach(s, IMS_TD_BREACH_RANGE, IMS_TD_KIND_CMD,
+                           s->sel_slot, 0);
+        return 0;
+    }
+    return ims_testdev_store_slot(s, IMS_TD_KIND_CMD, s->sel_slot)->ctrl;
+}
+
+#define IMS_TESTDEV_REG_VALUE_CHECKED(_field, _write) { \
+    .read = ims_testdev_value_read,                     \
+    .write = _write,                                    \
+    .offset = offsetof(ImsTestdev, _field),             \
+}
+
+#define IMS_TESTDEV_REG_VALUE(_field)                   \
+    IMS_TESTDEV_REG_VALUE_CHECKED(_field, ims_testdev_value_write)
+
+#define IMS_TESTDEV_REG_VALUE_RO(_field)                \
+    IMS_TESTDEV_REG_VALUE_CHECKED(_field, NULL)
 
 static const ImsTestdevReg ims_testdev_regs[IMS_TD_REGS_SIZE / 4] = {
-    [IMS_TD_REG_ID / 4 ... IMS_TD_REG_KINDS / 4] = {
+    [IMS_TD_REG_ID / 4 ... IMS_TD_REG_VERSION / 4] = {
         .read = ims_testdev_ident_read,
+    },
+    [IMS_TD_REG_KINDS / 4] = {
+        .read = ims_testdev_kinds_read,
     },
     [IMS_TD_REG_RESET / 4] = {
         .write = ims_testdev_reset_write,
@@ -818,6 +1496,34 @@ static const ImsTestdevReg ims_testdev_regs[IMS_TD_REGS_SIZE / 4] = {
     [IMS_TD_REG_BREACH_BY_CODE(0) / 4 ...
      IMS_TD_REG_BREACH_BY_CODE(IMS_TD_NR_BREACHES - 1) / 4] = {
         .read = ims_testdev_by_code_read,
+    },
+
+    [IMS_TD_REG_MEM_BASE_LO / 4] =
+        IMS_TESTDEV_REG_VALUE_CHECKED(mem_base_lo, ims_testdev_mem_base_write),
+    [IMS_TD_REG_MEM_BASE_HI / 4] =
+        IMS_TESTDEV_REG_VALUE_CHECKED(mem_base_hi, ims_testdev_mem_base_write),
+    [IMS_TD_REG_MEM_COUNT / 4] =
+        IMS_TESTDEV_REG_VALUE_CHECKED(mem_count, ims_testdev_mem_count_write),
+    [IMS_TD_REG_MEM_NOTIFY / 4] =
+        IMS_TESTDEV_REG_VALUE_CHECKED(mem_notify, ims_testdev_mem_notify_write),
+
+    [IMS_TD_REG_CMD_BASE_LO / 4] =
+        IMS_TESTDEV_REG_VALUE_CHECKED(cmd_base_lo, ims_testdev_cmd_setup_write),
+    [IMS_TD_REG_CMD_BASE_HI / 4] =
+        IMS_TESTDEV_REG_VALUE_CHECKED(cmd_base_hi, ims_testdev_cmd_setup_write),
+    [IMS_TD_REG_CMD_ENTRIES / 4] =
+        IMS_TESTDEV_REG_VALUE_CHECKED(cmd_entries, ims_testdev_cmd_setup_write),
+    [IMS_TD_REG_CMD_CTRL / 4] =
+        IMS_TESTDEV_REG_VALUE_CHECKED(cmd_ctrl, ims_testdev_cmd_ctrl_write),
+    [IMS_TD_REG_CMD_TAIL / 4] =
+        IMS_TESTDEV_REG_VALUE_CHECKED(cmd_tail, ims_testdev_cmd_tail_write),
+    [IMS_TD_REG_CMD_HEAD / 4] = IMS_TESTDEV_REG_VALUE_RO(cmd_head),
+    [IMS_TD_REG_CMD_LATENCY / 4] = IMS_TESTDEV_REG_VALUE(cmd_latency),
+    [IMS_TD_REG_CMD_FAIL / 4] = IMS_TESTDEV_REG_VALUE(cmd_fail),
+    [IMS_TD_REG_CMD_HANG / 4] = IMS_TESTDEV_REG_VALUE(cmd_hang),
+    [IMS_TD_REG_CMD_DONE / 4] = IMS_TESTDEV_REG_VALUE_RO(cmd_done),
+    [IMS_TD_REG_CMD_PEEK / 4] = {
+        .read = ims_testdev_cmd_peek_read,
     },
 };
 
@@ -875,11 +1581,14 @@ static void ims_testdev_regs_write(void *opaque, hwaddr addr, uint64_t value,
     reg->write(s, addr, value);
 }
 
+/* "The slot table" */
+
 static uint64_t ims_testdev_table_read(void *opaque, hwaddr addr, unsigned size)
 {
     ImsTestdev *s = opaque;
     uint32_t slot = addr / IMS_TD_SLOT_SIZE;
     uint32_t field = addr % IMS_TD_SLOT_SIZE;
+    const ImsTestdevSlot *entry;
     uint32_t value;
 
     if (!ims_testdev_width_ok(addr, size)) {
@@ -887,54 +1596,158 @@ static uint64_t ims_testdev_table_read(void *opaque, hwaddr addr, unsigned size)
                            size);
         return UINT64_MAX;
     }
-    if (slot >= s->nr_slots) {
+    if (slot >= s->nr_table) {
         ims_testdev_breach(s, IMS_TD_BREACH_RANGE, IMS_TD_KIND_TABLE, slot, 0);
         return 0;
     }
 
-    value = *ims_testdev_table_word(s, slot, field);
+    entry = ims_testdev_store_slot(s, IMS_TD_KIND_TABLE, slot);
+    switch (field) {
+    case IMS_TD_SLOT_ADDR_LO:
+        value = extract64(entry->msg.address, 0, 32);
+        break;
+    case IMS_TD_SLOT_ADDR_HI:
+        value = extract64(entry->msg.address, 32, 32);
+        break;
+    case IMS_TD_SLOT_DATA:
+        value = entry->msg.data;
+        break;
+    default:
+        value = entry->ctrl;
+        break;
+    }
     trace_ims_testdev_table_read(slot, field, value);
     return value;
 }
 
-/* "The slot table" */
 static void ims_testdev_table_write(void *opaque, hwaddr addr, uint64_t value,
                                     unsigned size)
 {
     ImsTestdev *s = opaque;
     uint32_t slot = addr / IMS_TD_SLOT_SIZE;
     uint32_t field = addr % IMS_TD_SLOT_SIZE;
-    uint32_t *word;
+    MSIMessage msg;
 
     if (!ims_testdev_width_ok(addr, size)) {
         ims_testdev_breach(s, IMS_TD_BREACH_WIDTH, IMS_TD_KIND_TABLE, slot,
                            size);
         return;
     }
-    if (slot >= s->nr_slots) {
+    if (slot >= s->nr_table) {
         ims_testdev_breach(s, IMS_TD_BREACH_RANGE, IMS_TD_KIND_TABLE, slot,
                            value);
         return;
     }
 
     trace_ims_testdev_table_write(slot, field, value);
-    word = ims_testdev_table_word(s, slot, field);
+    msg = ims_testdev_store_get_msg(s, IMS_TD_KIND_TABLE, slot);
+    switch (field) {
+    case IMS_TD_SLOT_ADDR_LO:
+        msg.address = deposit64(msg.address, 0, 32, value);
+        break;
+    case IMS_TD_SLOT_ADDR_HI:
+        msg.address = deposit64(msg.address, 32, 32, value);
+        break;
+    case IMS_TD_SLOT_DATA:
+        msg.data = value;
+        break;
+    default:
+        ims_testdev_store_set_ctrl(s, IMS_TD_KIND_TABLE, slot, value);
+        return;
+    }
+    ims_testdev_store_set_msg(s, IMS_TD_KIND_TABLE, slot, msg, value);
+}
 
-    if (field != IMS_TD_SLOT_CTRL) {
-        if (!ims_testdev_table_masked(s, slot) && *word != (uint32_t)value) {
-            ims_testdev_breach(s, IMS_TD_BREACH_MSG_UNMASKED,
-                               IMS_TD_KIND_TABLE, slot, value);
-        }
-        *word = value;
+/* "The wide table" */
+
+/* How wide the field is that a word of a slot belongs to; zero if to none */
+static const uint8_t ims_testdev_wide_width[IMS_TD_WIDE_SIZE / 4] = {
+    [IMS_TD_WIDE_CTRL / 4] = 4,
+    [IMS_TD_WIDE_DATA / 4] = 4,
+    [IMS_TD_WIDE_ADDR / 4 ... IMS_TD_WIDE_ADDR / 4 + 1] = 8,
+};
+
+/* Is this an access to a field? If not, @bad is what it reads as */
+static bool ims_testdev_wide_ok(ImsTestdev *s, hwaddr addr, unsigned size,
+                                uint32_t value, uint64_t *bad)
+{
+    uint32_t slot = addr / IMS_TD_WIDE_SIZE;
+    uint8_t width = ims_testdev_wide_width[addr % IMS_TD_WIDE_SIZE / 4];
+
+    *bad = 0;
+    if (size < 4 || !QEMU_IS_ALIGNED(addr, size) || (width && size != width)) {
+        ims_testdev_breach(s, IMS_TD_BREACH_WIDTH, IMS_TD_KIND_WIDE, slot,
+                           size);
+        *bad = UINT64_MAX;
+        return false;
+    }
+    if (slot >= s->nr_wide) {
+        ims_testdev_breach(s, IMS_TD_BREACH_RANGE, IMS_TD_KIND_WIDE, slot,
+                           value);
+        return false;
+    }
+    if (!width) {
+        ims_testdev_breach(s, IMS_TD_BREACH_REG, IMS_TD_KIND_WIDE, slot,
+                           value);
+        return false;
+    }
+    return true;
+}
+
+static uint64_t ims_testdev_wide_read(void *opaque, hwaddr addr, unsigned size)
+{
+    ImsTestdev *s = opaque;
+    uint32_t slot = addr / IMS_TD_WIDE_SIZE;
+    uint32_t field = addr % IMS_TD_WIDE_SIZE;
+    const ImsTestdevSlot *entry;
+    uint64_t value;
+
+    if (!ims_testdev_wide_ok(s, addr, size, 0, &value)) {
+        return value;
+    }
+
+    entry = ims_testdev_store_slot(s, IMS_TD_KIND_WIDE, slot);
+    switch (field) {
+    case IMS_TD_WIDE_CTRL:
+        value = entry->ctrl;
+        break;
+    case IMS_TD_WIDE_DATA:
+        value = entry->msg.data;
+        break;
+    default:
+        value = s->wide_prepared[slot];
+        break;
+    }
+    trace_ims_testdev_wide_read(slot, field, value);
+    return value;
+}
+
+static void ims_testdev_wide_write(void *opaque, hwaddr addr, uint64_t value,
+                                   unsigned size)
+{
+    ImsTestdev *s = opaque;
+    uint32_t slot = addr / IMS_TD_WIDE_SIZE;
+    uint32_t field = addr % IMS_TD_WIDE_SIZE;
+    uint64_t ignored;
+    MSIMessage msg;
+
+    if (!ims_testdev_wide_ok(s, addr, size, value, &ignored)) {
         return;
     }
 
-    *word &= ~IMS_TD_SLOT_CTRL_WRITABLE;
-    *word |= value & IMS_TD_SLOT_CTRL_WRITABLE;
-    if (!ims_testdev_table_masked(s, slot) &&
-        ims_testdev_table_pending(s, slot)) {
-        ims_testdev_table_set_pending(s, slot, false);
-        ims_testdev_table_raise(s, slot);
+    trace_ims_testdev_wide_write(slot, field, value);
+    switch (field) {
+    case IMS_TD_WIDE_CTRL:
+        ims_testdev_store_set_ctrl(s, IMS_TD_KIND_WIDE, slot, value);
+        break;
+    case IMS_TD_WIDE_DATA:
+        msg.address = s->wide_prepared[slot];
+        msg.data = value;
+        ims_testdev_store_set_msg(s, IMS_TD_KIND_WIDE, slot, msg, value);
+        break;
+    default:
+        s->wide_prepared[slot] = value;
+        break;
     }
 }
 
@@ -979,7 +1792,8 @@ static void ims_testdev_msix_write_word(ImsTestdev *s, hwaddr addr,
         return;
     }
 
-    if (!ims_testdev_msix_masked(s, slot) && pci_get_long(word) != value) {
+    if (!ims_testdev_msix_masked(s, IMS_TD_KIND_MSIX, slot) &&
+        pci_get_long(word) != value) {
         ims_testdev_breach(s, IMS_TD_BREACH_MSG_UNMASKED, IMS_TD_KIND_MSIX,
                            slot, value);
     }
@@ -1006,6 +1820,70 @@ static void ims_testdev_msix_write(void *opaque, hwaddr addr, uint64_t value,
     }
 }
 
+/*
+ * "Power": each BAR, and what is in it
+ *
+ * @bar: number of the BAR
+ * @offset: of its region in ImsTestdev
+ * @kind: for the breach log
+ * @unit: what its addresses are divided by there
+ */
+static const struct {
+    int bar;
+    size_t offset;
+    uint32_t kind;
+    uint32_t unit;
+} ims_testdev_bars[] = {
+    {
+        .bar = IMS_TD_BAR_REGS,
+        .offset = offsetof(ImsTestdev, regs_mr),
+        .kind = IMS_TD_BREACH_KIND_REGS,
+        .unit = 1,
+    }, {
+        .bar = IMS_TD_BAR_TABLE,
+        .offset = offsetof(ImsTestdev, table_mr),
+        .kind = IMS_TD_KIND_TABLE,
+        .unit = IMS_TD_SLOT_SIZE,
+    }, {
+        .bar = IMS_TD_BAR_WIDE,
+        .offset = offsetof(ImsTestdev, wide_mr),
+        .kind = IMS_TD_KIND_WIDE,
+        .unit = IMS_TD_WIDE_SIZE,
+    }, {
+        .bar = IMS_TD_BAR_MSIX,
+        .offset = offsetof(ImsTestdev, msix_mr),
+        .kind = IMS_TD_KIND_MSIX,
+        .unit = PCI_MSIX_ENTRY_SIZE,
+    },
+};
+
+static MemoryRegion *ims_testdev_bar_mr(ImsTestdev *s, uint32_t i)
+{
+    return (void *)s + ims_testdev_bars[i].offset;
+}
+
+static uint64_t ims_testdev_cover_read(void *opaque, hwaddr addr, unsigned size)
+{
+    const ImsTestdevCover *cover = opaque;
+    uint32_t kind = ims_testdev_bars[cover->index].kind;
+    uint32_t where = addr / ims_testdev_bars[cover->index].unit;
+
+    trace_ims_testdev_asleep_read(kind, where);
+    ims_testdev_breach(cover->dev, IMS_TD_BREACH_POWER, kind, where, 0);
+    return UINT64_MAX;
+}
+
+static void ims_testdev_cover_write(void *opaque, hwaddr addr, uint64_t value,
+                                    unsigned size)
+{
+    const ImsTestdevCover *cover = opaque;
+    uint32_t kind = ims_testdev_bars[cover->index].kind;
+    uint32_t where = addr / ims_testdev_bars[cover->index].unit;
+
+    trace_ims_testdev_asleep_write(kind, where, value);
+    ims_testdev_breach(cover->dev, IMS_TD_BREACH_POWER, kind, where, 0);
+}
+
 #define IMS_TESTDEV_ACCESS_ALL {                \
     .min_access_size = 1,                       \
     .max_access_size = 8,                       \
@@ -1028,6 +1906,22 @@ static const MemoryRegionOps ims_testdev_table_ops = {
     .impl = IMS_TESTDEV_ACCESS_ALL,
 };
 
+static const MemoryRegionOps ims_testdev_wide_ops = {
+    .read = ims_testdev_wide_read,
+    .write = ims_testdev_wide_write,
+    .endianness = DEVICE_LITTLE_ENDIAN,
+    .valid = IMS_TESTDEV_ACCESS_ALL,
+    .impl = IMS_TESTDEV_ACCESS_ALL,
+};
+
+static const MemoryRegionOps ims_testdev_cover_ops = {
+    .read = ims_testdev_cover_read,
+    .write = ims_testdev_cover_write,
+    .endianness = DEVICE_LITTLE_ENDIAN,
+    .valid = IMS_TESTDEV_ACCESS_ALL,
+    .impl = IMS_TESTDEV_ACCESS_ALL,
+};
+
 static const MemoryRegionOps ims_testdev_msix_ops = {
     .read = ims_testdev_msix_read,
     .write = ims_testdev_msix_write,
@@ -1042,45 +1936,147 @@ static uint32_t ims_testdev_msi_first_live(ImsTestdev *s)
     uint32_t slot;
 
     for (slot = 0; slot < s->nr_msi; slot++) {
-        if (ims_testdev_msi_enabled(s, slot) &&
-            !ims_testdev_msi_masked(s, slot)) {
+        if (ims_testdev_msi_enabled(s, IMS_TD_KIND_MSI, slot) &&
+            !ims_testdev_msi_masked(s, IMS_TD_KIND_MSI, slot)) {
             break;
         }
     }
     return slot;
 }
 
+/* "Power" */
+
+static void ims_testdev_update_covers(ImsTestdev *s)
+{
+    bool asleep = ims_testdev_asleep(s);
+    uint32_t i;
+
+    memory_region_transaction_begin();
+    for (i = 0; i < ARRAY_SIZE(ims_testdev_bars); i++) {
+        if (s->covers[i].dev) {
+            memory_region_set_enabled(&s->covers[i].mr, asleep);
+        }
+    }
+    memory_region_transaction_commit();
+}
+
+/* A state that the device doesn't have is not taken on: PCIe 7.5.2.2 */
+static void ims_testdev_power_written(ImsTestdev *s, uint16_t old)
+{
+    uint16_t new = ims_testdev_power_state(s);
+
+    if (new == old) {
+        return;
+    }
+    switch (new) {
+    case IMS_TESTDEV_D0:
+        trace_ims_testdev_power(old, new);
+        pci_device_reset(PCI_DEVICE(s));
+        break;
+    case IMS_TESTDEV_D3HOT:
+        trace_ims_testdev_power(old, new);
+        ims_testdev_abandon(s);
+        ims_testdev_update_covers(s);
+        break;
+    default:
+        ims_testdev_set_power_state(s, old);
+        break;
+    }
+}
+
 static void ims_testdev_config_write(PCIDevice *dev, uint32_t addr,
                                      uint32_t value, int len)
 {
     ImsTestdev *s = IMS_TESTDEV(dev);
-    MemReentrancyGuard *guard = &DEVICE(dev)->mem_reentrancy_guard;
-    bool was_engaged = guard->engaged_in_io;
+    bool was_engaged = ims_testdev_enter(s);
+    bool was_in_config = s->in_config;
+    uint16_t power = ims_testdev_power_state(s);
     uint32_t live = ims_testdev_msi_first_live(s);
-    MSIMessage old = ims_testdev_msi_get_msg(s, 0);
+    MSIMessage old = ims_testdev_msi_get_msg(s, IMS_TD_KIND_MSI, 0);
     MSIMessage new;
 
-    /*
-     * Enabling or unmasking releases pending vectors, and a message must not
-     * come back into the BARs from here either.
-     */
-    guard->engaged_in_io = true;
+    s->in_config = true;
     pci_default_write_config(dev, addr, value, len);
-    guard->engaged_in_io = was_engaged;
 
-    if (live == s->nr_msi || !DEVICE(dev)->realized) {
-        return;
-    }
-    new = ims_testdev_msi_get_msg(s, 0);
-    if (new.address != old.address || new.data != old.data) {
+    new = ims_testdev_msi_get_msg(s, IMS_TD_KIND_MSI, 0);
+    if (live != s->nr_msi &&
+        (new.address != old.address || new.data != old.data)) {
         ims_testdev_breach(s, IMS_TD_BREACH_MSG_UNMASKED, IMS_TD_KIND_MSI,
                            live, value);
     }
+
+    s->function_reset = true;
+    ims_testdev_power_written(s, power);
+    if (dev->exp.exp_cap) {
+        pcie_cap_flr_write_config(dev, addr, value, len);
+    }
+    s->function_reset = false;
+
+    /* A message that comes here again adds to those that this one sends */
+    if (!was_in_config) {
+        ims_testdev_send_released(s);
+    }
+    s->in_config = was_in_config;
+    ims_testdev_leave(s, was_engaged);
 }
 
 static void ims_testdev_reset(DeviceState *qdev)
 {
-    ims_testdev_reset_state(IMS_TESTDEV(qdev));
+    ImsTestdev *s = IMS_TESTDEV(qdev);
+
+    if (s->function_reset) {
+        ims_testdev_forget(s);
+    } else {
+        ims_testdev_reset_state(s);
+    }
+    ims_testdev_set_power_state(s, IMS_TESTDEV_D0);
+    ims_testdev_update_covers(s);
+}
+
+static bool ims_testdev_check_properties(ImsTestdev *s, Error **errp)
+{
+    const struct {
+        const char *name;
+        uint32_t value;
+        uint32_t min;
+        uint32_t max;
+    } limits[] = {
+        { "slots", s->nr_table, 1, IMS_TESTDEV_SLOTS_MAX },
+        { "wide-slots", s->nr_wide, 0, IMS_TESTDEV_MORE_SLOTS_MAX },
+        { "mem-slots", s->nr_mem, 0, IMS_TESTDEV_MORE_SLOTS_MAX },
+        { "cmd-slots", s->nr_cmd, 0, IMS_TESTDEV_MORE_SLOTS_MAX },
+        { "msix-vectors", s->nr_msix, 1, IMS_TESTDEV_MSIX_VECTORS_MAX },
+    };
+    uint32_t i;
+
+    for (i = 0; i < ARRAY_SIZE(limits); i++) {
+        if (limits[i].value < limits[i].min ||
+            limits[i].value > limits[i].max) {
+            error_setg(errp, "%s must be from %u to %u", limits[i].name,
+                       limits[i].min, limits[i].max);
+            return false;
+        }
+    }
+    if (!is_power_of_2(s->nr_msi) || s->nr_msi > IMS_TESTDEV_MSI_VECTORS_MAX) {
+        error_setg(errp, "msi-vectors must be a power of two from 1 to %d",
+                   IMS_TESTDEV_MSI_VECTORS_MAX);
+        return false;
+    }
+    return true;
+}
+
+/* PCI PM capability: PCIe 7.5.2 */
+static bool ims_testdev_pm_init(PCIDevice *dev, Error **errp)
+{
+    int pos = pci_add_capability(dev, PCI_CAP_ID_PM, IMS_TESTDEV_PM_CAP,
+                                 PCI_PM_SIZEOF, errp);
+
+    if (pos < 0) {
+        return false;
+    }
+    pci_set_word(dev->config + pos + PCI_PM_PMC, PCI_PM_CAP_VER_1_2);
+    pci_set_word(dev->wmask + pos + PCI_PM_CTRL, PCI_PM_CTRL_STATE_MASK);
+    return true;
 }
 
 static void ims_testdev_pci_realize(PCIDevice *dev, Error **errp)
@@ -1089,29 +2085,25 @@ static void ims_testdev_pci_realize(PCIDevice *dev, Error **errp)
     uint32_t nr_slots[IMS_TD_NR_KINDS] = {
         [IMS_TD_KIND_MSI] = s->nr_msi,
         [IMS_TD_KIND_MSIX] = s->nr_msix,
-        [IMS_TD_KIND_TABLE] = s->nr_slots,
+        [IMS_TD_KIND_TABLE] = s->nr_table,
+        [IMS_TD_KIND_WIDE] = s->nr_wide,
+        [IMS_TD_KIND_MEM] = s->nr_mem,
+        [IMS_TD_KIND_CMD] = s->nr_cmd,
     };
     int i;
 
-    if (s->nr_slots < 1 || s->nr_slots > IMS_TESTDEV_SLOTS_MAX) {
-        error_setg(errp, "slots must be from 1 to %d",
-                   (int)IMS_TESTDEV_SLOTS_MAX);
-        return;
-    }
-    if (!is_power_of_2(s->nr_msi) || s->nr_msi > IMS_TESTDEV_MSI_VECTORS_MAX) {
-        error_setg(errp, "msi-vectors must be a power of two from 1 to %d",
-                   IMS_TESTDEV_MSI_VECTORS_MAX);
-        return;
-    }
-    if (s->nr_msix < 1 || s->nr_msix > IMS_TESTDEV_MSIX_VECTORS_MAX) {
-        error_setg(errp, "msix-vectors must be from 1 to %d",
-                   IMS_TESTDEV_MSIX_VECTORS_MAX);
+    if (!ims_testdev_check_properties(s, errp)) {
         return;
     }
 
-    if (pci_bus_is_express(pci_get_bus(dev)) &&
-        pcie_endpoint_cap_init(dev, IMS_TESTDEV_PCIE_CAP) < 0) {
-        error_setg(errp, "failed to add the PCI Express capability");
+    if (pci_bus_is_express(pci_get_bus(dev))) {
+        if (pcie_endpoint_cap_init(dev, IMS_TESTDEV_PCIE_CAP) < 0) {
+            error_setg(errp, "failed to add the PCI Express capability");
+            return;
+        }
+        pcie_cap_flr_init(dev);
+    }
+    if (!ims_testdev_pm_init(dev, errp)) {
         return;
     }
 
@@ -1119,8 +2111,14 @@ static void ims_testdev_pci_realize(PCIDevice *dev, Error **errp)
                           "ims-testdev-regs", IMS_TD_REGS_SIZE);
     memory_region_init_io(&s->table_mr, OBJECT(s), &ims_testdev_table_ops, s,
                           "ims-testdev-table",
-                          MAX(pow2ceil(s->nr_slots * IMS_TD_SLOT_SIZE),
+                          MAX(pow2ceil(s->nr_table * IMS_TD_SLOT_SIZE),
                               4 * KiB));
+    if (s->nr_wide) {
+        memory_region_init_io(&s->wide_mr, OBJECT(s), &ims_testdev_wide_ops, s,
+                              "ims-testdev-wide",
+                              MAX(pow2ceil(s->nr_wide * IMS_TD_WIDE_SIZE),
+                                  4 * KiB));
+    }
     memory_region_init(&s->msix_mr, OBJECT(s), "ims-testdev-msix",
                        IMS_TESTDEV_MSIX_BAR_SIZE);
     memory_region_init_io(&s->msix_table_mr, OBJECT(s), &ims_testdev_msix_ops,
@@ -1141,12 +2139,23 @@ static void ims_testdev_pci_realize(PCIDevice *dev, Error **errp)
     }
     memory_region_add_subregion_overlap(&s->msix_mr, 0, &s->msix_table_mr, 1);
 
-    pci_register_bar(dev, IMS_TD_BAR_REGS, PCI_BASE_ADDRESS_SPACE_MEMORY,
-                     &s->regs_mr);
-    pci_register_bar(dev, IMS_TD_BAR_TABLE, PCI_BASE_ADDRESS_SPACE_MEMORY,
-                     &s->table_mr);
-    pci_register_bar(dev, IMS_TD_BAR_MSIX, PCI_BASE_ADDRESS_SPACE_MEMORY,
-                     &s->msix_mr);
+    for (i = 0; i < ARRAY_SIZE(ims_testdev_bars); i++) {
+        MemoryRegion *mr = ims_testdev_bar_mr(s, i);
+        ImsTestdevCover *cover = &s->covers[i];
+
+        if (!memory_region_size(mr)) {
+            continue;
+        }
+        cover->dev = s;
+        cover->index = i;
+        memory_region_init_io(&cover->mr, OBJECT(s), &ims_testdev_cover_ops,
+                              cover, "ims-testdev-asleep",
+                              memory_region_size(mr));
+        memory_region_set_enabled(&cover->mr, false);
+        memory_region_add_subregion_overlap(mr, 0, &cover->mr, 2);
+        pci_register_bar(dev, ims_testdev_bars[i].bar,
+                         PCI_BASE_ADDRESS_SPACE_MEMORY, mr);
+    }
 
     for (i = 0; i < IMS_TD_NR_KINDS; i++) {
         ImsTestdevKind *k = &s->kinds[i];
@@ -1154,8 +2163,13 @@ static void ims_testdev_pci_realize(PCIDevice *dev, Error **errp)
         k->nr_slots = nr_slots[i];
         k->slot_fired = g_new0(uint32_t, k->nr_slots);
         k->slot_sent = g_new0(uint32_t, k->nr_slots);
+        if (ims_testdev_kind_ops[i].ctrl) {
+            k->nr_stored = k->nr_slots;
+            k->slots = g_new0(ImsTestdevSlot, k->nr_stored);
+        }
     }
-    s->table = g_new0(ImsTestdevSlot, s->nr_slots);
+    s->wide_prepared = g_new0(uint64_t, s->nr_wide);
+    timer_init_ns(&s->cmd_timer, QEMU_CLOCK_VIRTUAL, ims_testdev_cmd_timer, s);
     ims_testdev_reset_state(s);
 }
 
@@ -1180,7 +2194,17 @@ static void ims_testdev_realize(DeviceState *qdev, Error **errp)
 static void ims_testdev_pci_exit(PCIDevice *dev)
 {
     ImsTestdev *s = IMS_TESTDEV(dev);
+    uint32_t i;
 
+    /* A message can unplug the device: the fires after it find nothing */
+    ims_testdev_forget(s);
+
+    for (i = 0; i < ARRAY_SIZE(ims_testdev_bars); i++) {
+        if (s->covers[i].dev) {
+            memory_region_del_subregion(ims_testdev_bar_mr(s, i),
+                                        &s->covers[i].mr);
+        }
+    }
     memory_region_del_subregion(&s->msix_mr, &s->msix_table_mr);
     msix_uninit(dev, &s->msix_mr, &s->msix_mr);
     msi_uninit(dev);
@@ -1188,8 +2212,11 @@ static void ims_testdev_pci_exit(PCIDevice *dev)
 
 static void ims_testdev_instance_init(Object *obj)
 {
+    ImsTestdev *s = IMS_TESTDEV(obj);
+
     /* A hybrid device has to say so itself, and before it is realized */
     PCI_DEVICE(obj)->cap_present |= QEMU_PCI_CAP_EXPRESS;
+    QSIMPLEQ_INIT(&s->released);
 }
 
 /* Not in exit: a message can unplug the device while it is still at work */
@@ -1201,23 +2228,65 @@ static void ims_testdev_instance_finalize(Object *obj)
     for (i = 0; i < IMS_TD_NR_KINDS; i++) {
         g_free(s->kinds[i].slot_fired);
         g_free(s->kinds[i].slot_sent);
+        g_free(s->kinds[i].slots);
     }
-    g_free(s->table);
+    g_free(s->wide_prepared);
+}
+
+/* What a store's slots can't be, whatever software does, is refused */
+static bool ims_testdev_load_store(ImsTestdev *s, uint32_t kind)
+{
+    const ImsTestdevCtrl *ctrl = ims_testdev_kind_ops[kind].ctrl;
+    ImsTestdevKind *k = &s->kinds[kind];
+    uint32_t slot;
+
+    k->pending = 0;
+    for (slot = 0; slot < k->nr_stored; slot++) {
+        bool pending = ims_testdev_store_pending(s, kind, slot);
+
+        if ((k->slots[slot].ctrl & ~(ctrl->writable | ctrl->pending)) ||
+            (pending && !ims_testdev_store_masked(s, kind, slot))) {
+            return false;
+        }
+        k->pending += pending;
+    }
+    return true;
+}
+
+static bool ims_testdev_cmd_state_ok(ImsTestdev *s)
+{
+    bool running = ims_testdev_cmd_running(s);
+
+    if ((s->cmd_ctrl & ~IMS_TD_CMD_CTRL_RUN) || (s->cmd_stuck && !running)) {
+        return false;
+    }
+    if (running && (!ims_testdev_cmd_entries_ok(s) ||
+                    s->cmd_head >= s->cmd_entries ||
+                    s->cmd_tail >= s->cmd_entries)) {
+        return false;
+    }
+    return timer_pending(&s->cmd_timer) == ims_testdev_cmd_ready(s);
 }
 
 static int ims_testdev_post_load(void *opaque, int version_id)
 {
     ImsTestdev *s = opaque;
-    uint32_t slot;
+    uint16_t power = ims_testdev_power_state(s);
+    uint32_t kind;
 
-    if (s->breach_logged > IMS_TD_BREACH_ENTRIES) {
+    if (s->breach_logged > IMS_TD_BREACH_ENTRIES ||
+        s->mem_count > s->nr_mem ||
+        (power != IMS_TESTDEV_D0 && power != IMS_TESTDEV_D3HOT) ||
+        !ims_testdev_cmd_state_ok(s)) {
         return -EINVAL;
     }
-
-    s->table_pending = 0;
-    for (slot = 0; slot < s->nr_slots; slot++) {
-        s->table_pending += ims_testdev_table_pending(s, slot);
+    for (kind = 0; kind < IMS_TD_NR_KINDS; kind++) {
+        if (!ims_testdev_load_store(s, kind)) {
+            return -EINVAL;
+        }
     }
+
+    ims_testdev_update_covers(s);
     return 0;
 }
 
@@ -1234,10 +2303,22 @@ static const VMStateDescription vmstate_ims_testdev_breach = {
     }
 };
 
+static const VMStateDescription vmstate_ims_testdev_slot = {
+    .name = "ims-testdev/slot",
+    .version_id = 2,
+    .minimum_version_id = 2,
+    .fields = (VMStateField[]) {
+        VMSTATE_UINT64(msg.address, ImsTestdevSlot),
+        VMSTATE_UINT32(msg.data, ImsTestdevSlot),
+        VMSTATE_UINT32(ctrl, ImsTestdevSlot),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
 static const VMStateDescription vmstate_ims_testdev_kind = {
     .name = "ims-testdev/kind",
-    .version_id = 1,
-    .minimum_version_id = 1,
+    .version_id = 2,
+    .minimum_version_id = 2,
     .fields = (VMStateField[]) {
         VMSTATE_UINT32_EQUAL(nr_slots, ImsTestdevKind,
                              "give both sides the same properties"),
@@ -1249,24 +2330,17 @@ static const VMStateDescription vmstate_ims_testdev_kind = {
                               vmstate_info_uint32, uint32_t),
         VMSTATE_VARRAY_UINT32(slot_sent, ImsTestdevKind, nr_slots, 0,
                               vmstate_info_uint32, uint32_t),
-        VMSTATE_END_OF_LIST()
-    }
-};
-
-static const VMStateDescription vmstate_ims_testdev_slot = {
-    .name = "ims-testdev/slot",
-    .version_id = 1,
-    .minimum_version_id = 1,
-    .fields = (VMStateField[]) {
-        VMSTATE_UINT32_ARRAY(word, ImsTestdevSlot, IMS_TD_SLOT_SIZE / 4),
+        VMSTATE_STRUCT_VARRAY_POINTER_UINT32(slots, ImsTestdevKind, nr_stored,
+                                             vmstate_ims_testdev_slot,
+                                             ImsTestdevSlot),
         VMSTATE_END_OF_LIST()
     }
 };
 
 static const VMStateDescription vmstate_ims_testdev = {
     .name = TYPE_IMS_TESTDEV,
-    .version_id = 1,
-    .minimum_version_id = 1,
+    .version_id = 2,
+    .minimum_version_id = 2,
     .post_load = ims_testdev_post_load,
     .fields = (VMStateField[]) {
         VMSTATE_PCI_DEVICE(parent_obj, ImsTestdev),
@@ -1277,11 +2351,26 @@ static const VMStateDescription vmstate_ims_testdev = {
         VMSTATE_UINT32(sel_kind, ImsTestdev),
         VMSTATE_UINT32(sel_slot, ImsTestdev),
         VMSTATE_UINT32(breach_sel, ImsTestdev),
-        VMSTATE_STRUCT_ARRAY(kinds, ImsTestdev, IMS_TD_NR_KINDS, 1,
+        VMSTATE_STRUCT_ARRAY(kinds, ImsTestdev, IMS_TD_NR_KINDS, 2,
                              vmstate_ims_testdev_kind, ImsTestdevKind),
-        VMSTATE_STRUCT_VARRAY_POINTER_UINT32(table, ImsTestdev, nr_slots,
-                                             vmstate_ims_testdev_slot,
-                                             ImsTestdevSlot),
+        VMSTATE_VARRAY_UINT32(wide_prepared, ImsTestdev, nr_wide, 0,
+                              vmstate_info_uint64, uint64_t),
+        VMSTATE_UINT32(mem_base_lo, ImsTestdev),
+        VMSTATE_UINT32(mem_base_hi, ImsTestdev),
+        VMSTATE_UINT32(mem_count, ImsTestdev),
+        VMSTATE_UINT32(mem_notify, ImsTestdev),
+        VMSTATE_UINT32(cmd_base_lo, ImsTestdev),
+        VMSTATE_UINT32(cmd_base_hi, ImsTestdev),
+        VMSTATE_UINT32(cmd_entries, ImsTestdev),
+        VMSTATE_UINT32(cmd_ctrl, ImsTestdev),
+        VMSTATE_UINT32(cmd_tail, ImsTestdev),
+        VMSTATE_UINT32(cmd_head, ImsTestdev),
+        VMSTATE_UINT32(cmd_latency, ImsTestdev),
+        VMSTATE_UINT32(cmd_fail, ImsTestdev),
+        VMSTATE_UINT32(cmd_hang, ImsTestdev),
+        VMSTATE_UINT32(cmd_done, ImsTestdev),
+        VMSTATE_BOOL(cmd_stuck, ImsTestdev),
+        VMSTATE_TIMER(cmd_timer, ImsTestdev),
         VMSTATE_UINT32(breach_count, ImsTestdev),
         VMSTATE_UINT32(breach_logged, ImsTestdev),
         VMSTATE_UINT32_ARRAY(breach_by_code, ImsTestdev, IMS_TD_NR_BREACHES),
@@ -1292,7 +2381,11 @@ static const VMStateDescription vmstate_ims_testdev = {
 };
 
 static Property ims_testdev_properties[] = {
-    DEFINE_PROP_UINT32("slots", ImsTestdev, nr_slots, 2048),
+    DEFINE_PROP_UINT32("slots", ImsTestdev, nr_table, 2048),
+    DEFINE_PROP_UINT32("wide-slots", ImsTestdev, nr_wide, 256),
+    DEFINE_PROP_UINT32("mem-slots", ImsTestdev, nr_mem, 1024),
+    DEFINE_PROP_UINT32("cmd-slots", ImsTestdev, nr_cmd, 1024),
+    DEFINE_PROP_UINT32("cmd-latency-ns", ImsTestdev, cmd_latency_default, 0),
     DEFINE_PROP_UINT32("msi-vectors", ImsTestdev, nr_msi, 32),
     DEFINE_PROP_BOOL("msi-64bit", ImsTestdev, msi_64bit, true),
     DEFINE_PROP_BOOL("msi-mask", ImsTestdev, msi_mask, true),

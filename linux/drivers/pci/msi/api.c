@@ -31,7 +31,7 @@
  * Context: Any context.
  *
  * Return: False if they are disabled by pci=nomsi on the kernel command line or
- *	   by the firmware
+ * by the firmware
  */
 int pci_msi_enabled(void)
 {
@@ -93,7 +93,7 @@ EXPORT_SYMBOL(pci_msix_vec_count);
  * Context: Task context, can sleep.
  *
  * Return: 0 on success, otherwise an error code as
- *	   pci_alloc_irq_vectors_affinity() returns
+ * pci_alloc_irq_vectors_affinity() returns
  */
 int pci_enable_msi(struct pci_dev *dev)
 {
@@ -128,8 +128,8 @@ EXPORT_SYMBOL(pci_disable_msi);
 /**
  * pci_enable_msix_range - Enable MSI-X for chosen entries of the table
  * @dev:	The PCI device
- * @entries:	The indices of the entries to use, in @entries[].entry. The
- *		interrupt numbers are stored in @entries[].vector. NULL means the
+ * @entries:	The indices of the entries to use, in ``entries[].entry``. The
+ *		interrupt numbers are stored in ``entries[].vector``. NULL means the
  *		first entries of the table
  * @minvec:	Number of vectors which are required, at least 1
  * @maxvec:	Number of vectors which are desired, and size of @entries
@@ -139,7 +139,7 @@ EXPORT_SYMBOL(pci_disable_msi);
  * Context: Task context, can sleep.
  *
  * Return: The number of vectors, which belong to the first so many @entries,
- *	   otherwise an error code as pci_alloc_irq_vectors_affinity() returns
+ * otherwise an error code as pci_alloc_irq_vectors_affinity() returns
  */
 int pci_enable_msix_range(struct pci_dev *dev, struct msix_entry *entries,
 			  int minvec, int maxvec)
@@ -186,12 +186,13 @@ EXPORT_SYMBOL(pci_disable_msix);
  * Context: Task context, can sleep.
  *
  * Return: The number of vectors allocated, which can be less than @max_vecs,
- *	   otherwise the error of the last kind which was tried:
- *	* -ENOSPC - @dev or the platform has less than @min_vecs vectors
- *	* -EINVAL - The kind is not supported by @dev, disabled for it, or a kind
- *		    of message signaled interrupts is enabled already
- *	* -ERANGE - @max_vecs is less than @min_vecs
- *	* -ENOMEM - Out of memory
+ * otherwise the error of the last kind which was tried:
+ *
+ *	* %-ENOSPC - @dev or the platform has less than @min_vecs vectors
+ *	* %-EINVAL - The kind is not supported by @dev, disabled for it, or a kind
+ *	  of message signaled interrupts is enabled already
+ *	* %-ERANGE - @max_vecs is less than @min_vecs
+ *	* %-ENOMEM - Out of memory
  *	* Any error which the interrupt domain returns
  */
 int pci_alloc_irq_vectors_affinity(struct pci_dev *dev, unsigned int min_vecs,
@@ -287,8 +288,8 @@ EXPORT_SYMBOL(pci_irq_vector);
  * Context: Task context, can sleep. Takes the MSI lock of @dev.
  *
  * Return: The CPUs. All possible ones for INTx. NULL if the vector was allocated
- *	   without affinity or if there is no such vector. Valid as long as
- *	   the vector is allocated
+ * without affinity or if there is no such vector. Valid as long as
+ * the vector is allocated
  */
 const struct cpumask *pci_irq_get_affinity(struct pci_dev *dev, int nr)
 {
@@ -340,8 +341,8 @@ EXPORT_SYMBOL_GPL(pci_restore_msi_state);
  * Context: Any context.
  *
  * Return: True if pci_msix_alloc_irq_at() and pci_msix_free_irq() can be used for
- *	   @dev. That takes an MSI-X capability and a platform with device MSI
- *	   domains
+ * @dev. That takes an MSI-X capability and a platform with device MSI
+ * domains
  */
 bool pci_msix_can_alloc_dyn(struct pci_dev *dev)
 {
@@ -369,13 +370,14 @@ EXPORT_SYMBOL_GPL(pci_msix_can_alloc_dyn);
  *
  * Return: A &struct msi_map. On failure the interrupt number is 0 and the index
  * is a negative error code:
- *	* -EOPNOTSUPP - See pci_msix_can_alloc_dyn()
- *	* -EINVAL     - MSI-X is not enabled
- *	* -ERANGE     - @index is beyond the end of the table
- *	* -EBUSY      - @index is in use
- *	* -ENOSPC     - The table or the resources of the platform are exhausted
- *	* -EIO        - The platform's message does not fit the device
- *	* -ENOMEM     - Out of memory or of Linux interrupt numbers
+ *
+ *	* %-EOPNOTSUPP - See pci_msix_can_alloc_dyn()
+ *	* %-EINVAL     - MSI-X is not enabled
+ *	* %-ERANGE     - @index is beyond the end of the table
+ *	* %-EBUSY      - @index is in use
+ *	* %-ENOSPC     - The table or the resources of the platform are exhausted
+ *	* %-EIO        - The platform's message does not fit the device
+ *	* %-ENOMEM     - Out of memory or of Linux interrupt numbers
  */
 struct msi_map pci_msix_alloc_irq_at(struct pci_dev *dev, unsigned int index,
 				     const struct irq_affinity_desc *affdesc)
@@ -462,12 +464,12 @@ EXPORT_SYMBOL_GPL(pci_msix_free_irq);
  *	    call of this function.
  *
  * Return: The id of the store, which is greater than 0, otherwise
- *	* -ENODEV     - The platform does not support MSI at all or has no device
- *			specific MSI domains
- *	* -EOPNOTSUPP - The platform does not support IMS, or not this kind of store.
- *			What it lacks is in the kernel log
- *	* -EINVAL     - @tmpl or @size are invalid. Why is in the kernel log
- *	* -ENOMEM     - Out of memory
+ *	* %-ENODEV     - The platform does not support MSI at all or has no device
+ *	  specific MSI domains
+ *	* %-EOPNOTSUPP - The platform does not support IMS, or not this kind of store.
+ *	  What it lacks is in the kernel log
+ *	* %-EINVAL     - @tmpl or @size are invalid. Why is in the kernel log
+ *	* %-ENOMEM     - Out of memory
  *	* Any error which the parent interrupt domain returns
  */
 int pci_create_ims_store(struct pci_dev *pdev, const struct msi_storage_template *tmpl,
@@ -520,13 +522,14 @@ EXPORT_SYMBOL_GPL(pci_remove_ims_store);
  *
  * Return: A &struct msi_map. On failure the interrupt number is 0 and the index
  * is a negative error code:
- *	* -ENODEV - There is no such store
- *	* -ERANGE - @index is beyond the end of the store
- *	* -EBUSY  - @index is in use
- *	* -ENOSPC - The store or the interrupt remapping table is exhausted
- *	* -ENOMEM - Out of memory or of Linux interrupt numbers
- *	* -EOPNOTSUPP - @affdesc is a managed affinity, and the store cannot be changed
- *		    where the kernel manages it: on a CPU which goes offline
+ *
+ *	* %-ENODEV - There is no such store
+ *	* %-ERANGE - @index is beyond the end of the store
+ *	* %-EBUSY  - @index is in use
+ *	* %-ENOSPC - The store or the interrupt remapping table is exhausted
+ *	* %-ENOMEM - Out of memory or of Linux interrupt numbers
+ *	* %-EOPNOTSUPP - @affdesc is a managed affinity, and the store cannot be changed
+ *	  where the kernel manages it: on a CPU which goes offline
  *	* Any error which the store has for @icookie, or when it is told the message
  *
  * CPU vectors are assigned when the interrupt is requested. It's request_irq()
@@ -616,11 +619,12 @@ EXPORT_SYMBOL_GPL(pci_ims_free_irq);
  * Context: Task context, can sleep. Takes the MSI lock of @pdev.
  *
  * Return: The number of interrupts, from @min to @max. Otherwise an error code, and
- *	   none was allocated:
- *	* -ENODEV - There is no such store
- *	* -EINVAL - @min is 0 or greater than @max
- *	* -ENOSPC - There are less than @min
- *	* -ENOMEM - Out of memory or of Linux interrupt numbers
+ * none was allocated:
+ *
+ *	* %-ENODEV - There is no such store
+ *	* %-EINVAL - @min is 0 or greater than @max
+ *	* %-ENOSPC - There are less than @min
+ *	* %-ENOMEM - Out of memory or of Linux interrupt numbers
  *	* Any error which the store has for one of @cookies, or when it is told the
  *	  messages
  */
@@ -699,7 +703,7 @@ EXPORT_SYMBOL_GPL(pci_ims_store_suspend);
  * Context: Task context, can sleep. Takes the MSI lock of @pdev.
  *
  * Return: 0 on success, -ENODEV if there is no such store. Otherwise the first error
- *	   which the device had. The core tries again in the background then
+ * which the device had. The core tries again in the background then
  */
 int pci_ims_store_resume(struct pci_dev *pdev, unsigned int id)
 {

@@ -14,15 +14,26 @@
  *		MSI-X is enabled, ALLOC makes more of them and FREE takes them away.
  *   request	install the handler that counts; release removes it again
  *   expected	how often the handler of a slot should have run by now
+ *   ops	the storage ops of a store, which say how its slots are written
+ *   away	from SUSPEND to RESUME the device is in D3hot, and forgets its slots
  *
- * Everything but STORE_CREATE, STORE_REMOVE and ALLOC names interrupts by kind
- * and slot, as the device does.
+ * Everything but STORE_CREATE, STORE_REMOVE, ALLOC and ALLOC_BATCH names
+ * interrupts by kind and slot, as the device does.
  *
  * Rules that hold for every call:
  *
  *   The device has one user at a time: a second open() gives EBUSY.
  *
- *   What was set up is taken down when the file is closed.
+ *   What was set up is taken down when the file is closed, and a device that
+ *   is away comes back first.
+ *
+ *   What asks the device something or fires slots gives EBUSY while the device
+ *   is away: FIRE, STATS, SLOTS, BREACHES and RESET. What only concerns the
+ *   interrupt core does what the core does with it.
+ *
+ *   SUSPEND, suspend of the system and a function level reset make the device
+ *   forget its pending slots. What they would have sent is not expected any
+ *   more, and counts as forgotten in struct ims_testdev_stats.
  *
  *   A call does all of its work or none of it.
  *
@@ -40,9 +51,10 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
+#include <misc/ims_testdev_ops.h>
 #include <misc/ims_testdev_regs.h>
 
-#define IMS_TESTDEV_API_VERSION		2
+#define IMS_TESTDEV_API_VERSION		3
 #define IMS_TESTDEV_MAX_KINDS		8
 #define IMS_TESTDEV_MAX_CODES		16
 
@@ -51,6 +63,9 @@
 
 /* As a store id: none is passed on, the core takes the device's first store */
 #define IMS_TESTDEV_FIRST_STORE		0xffffffffU
+
+/* How long the driver waits for a command, in ms. Then it restarts the ring. */
+#define IMS_TESTDEV_CMD_TIMEOUT		1000
 
 /**
  * struct ims_testdev_info - What the device is
@@ -88,10 +103,14 @@ struct ims_testdev_info {
  * @addr_hi: Likewise
  * @data: Likewise
  * @ctrl: Likewise
- * @reserved: Zero
+ * @layout_flags: Likewise, the flags of the layout
+ * @pasid_shift: Likewise
  * @mask: Likewise, the bit in @ctrl
+ * @pasid_enable: Likewise
+ * @ops: IMS_TESTDEV_OPS_*. Those of IMS_TD_KIND_TABLE can be chosen, without
+ *	 any of @flags; of all other kinds they are IMS_TESTDEV_OPS_GENERIC.
  * @id: Set by STORE_CREATE, which wants zero. Store to remove otherwise.
- * @reserved2: Zero
+ * @reserved: Zero
  */
 struct ims_testdev_store {
 	__u32	kind;
@@ -103,17 +122,31 @@ struct ims_testdev_store {
 	__u16	addr_hi;
 	__u16	data;
 	__u16	ctrl;
-	__u16	reserved;
+	__u8	layout_flags;
+	__u8	pasid_shift;
 	__u32	mask;
+	__u32	pasid_enable;
+	__u32	ops;
 	__u32	id;
-	__u32	reserved2;
+	__u32	reserved;
 };
 
-/* Dangerous: use the layout given, rather than the device's */
+/* Dangerous: use the layout given, rather than the device's. Not for CMD. */
 #define IMS_TESTDEV_STORE_LAYOUT	0x1
-/* Dangerous: pass no layout, or no mapping, to the core */
+/*
+ * Dangerous: pass no layout, or no mapping, to the core. For MEM the register
+ * to notify takes the place of the mapping, and for CMD the callback that waits
+ * that of the layout, and the callbacks that of the mapping.
+ */
 #define IMS_TESTDEV_STORE_NO_LAYOUT	0x2
 #define IMS_TESTDEV_STORE_NO_BASE	0x4
+/* Dangerous: the mapping is one byte off. Not for CMD. */
+#define IMS_TESTDEV_STORE_ODD_BASE	0x8
+/*
+ * The cookie of an interrupt is a PASID, which goes into the slot. Without this
+ * cookies are ignored. Not for MEM, nor with IMS_TESTDEV_STORE_LAYOUT.
+ */
+#define IMS_TESTDEV_STORE_PASID		0x10
 
 /**
  * struct ims_testdev_vectors - MSI or MSI-X vectors to enable or to disable
@@ -160,8 +193,9 @@ struct ims_testdev_map {
  *	   IMS_TESTDEV_ANY_INDEX. Not checked by the driver.
  * @count: How many
  * @flags: IMS_TESTDEV_ALLOC_*
- * @cookie: Value handed to the store with each. Zero with
- *	    IMS_TESTDEV_ALLOC_MSIX.
+ * @cookie: Value handed to the store with each. For IMS_TD_KIND_MEM that is the
+ *	    address of the slot in memory, plus this value, which must be less
+ *	    than the size of a slot (EINVAL). Zero with IMS_TESTDEV_ALLOC_MSIX.
  * @cpu: Wanted CPU, with IMS_TESTDEV_ALLOC_CPU. Zero otherwise.
  * @reserved: Zero
  * @maps: Pointer to an array of @count struct ims_testdev_map to fill in, or 0
@@ -185,6 +219,57 @@ struct ims_testdev_alloc {
 #define IMS_TESTDEV_ALLOC_NO_COOKIE	0x4
 /* Allocate vectors of MSI-X, not in a store. Not with the one above. */
 #define IMS_TESTDEV_ALLOC_MSIX		0x8
+
+/**
+ * struct ims_testdev_batch - Interrupts to allocate in a store at once
+ * @store: Store id. The core gets it even if the driver doesn't know it.
+ * @min: How many it must be. Not checked by the driver.
+ * @max: How many it may be. Likewise, but for more than it can have memory for.
+ * @flags: IMS_TESTDEV_BATCH_*
+ * @pre: How many of the first ones are not spread, with IMS_TESTDEV_BATCH_SPREAD.
+ *	 Zero otherwise.
+ * @post: How many of the last ones are not. Likewise.
+ * @count: Set to how many there are
+ * @reserved: Zero
+ * @cookies: Pointer to an array of @max __u64, the cookies for the store in the
+ *	     order of the interrupts, or 0 to pass none. For IMS_TD_KIND_MEM each
+ *	     is what struct ims_testdev_alloc says.
+ * @maps: Pointer to an array of @max struct ims_testdev_map to fill in, or 0
+ */
+struct ims_testdev_batch {
+	__u32	store;
+	__u32	min;
+	__u32	max;
+	__u32	flags;
+	__u32	pre;
+	__u32	post;
+	__u32	count;
+	__u32	reserved;
+	__u64	cookies;
+	__u64	maps;
+};
+
+/* Have the kernel spread the affinity, and manage it unless the store is CMD */
+#define IMS_TESTDEV_BATCH_SPREAD	0x1
+
+/**
+ * struct ims_testdev_batch_free - Interrupts of a store to free at once
+ * @kind: IMS_TD_KIND_* of the store
+ * @count: How many
+ * @flags: Zero
+ * @reserved: Zero
+ * @slots: Pointer to an array of @count __u32, their slots in any order
+ *
+ * Each must have an interrupt (ENOENT) with no handler (EBUSY), and be there once
+ * and in the same store as the others (EINVAL).
+ */
+struct ims_testdev_batch_free {
+	__u32	kind;
+	__u32	count;
+	__u32	flags;
+	__u32	reserved;
+	__u64	slots;
+};
 
 /**
  * struct ims_testdev_range - Slots of a kind that a call is about
@@ -211,6 +296,10 @@ struct ims_testdev_range {
  * interrupt comes in, see "Delayed interrupt disable" in genericirq.rst.
  */
 #define IMS_TESTDEV_REQUEST_UNLAZY	0x1
+/* The handler that counts runs in a thread */
+#define IMS_TESTDEV_REQUEST_THREADED	0x2
+/* With IRQF_ONESHOT. Needs IMS_TESTDEV_REQUEST_THREADED. */
+#define IMS_TESTDEV_REQUEST_ONESHOT	0x4
 
 /**
  * struct ims_testdev_fire - Slots to fire
@@ -310,6 +399,8 @@ struct ims_testdev_counts {
  * @received: Likewise
  * @spurious: Likewise
  * @lost: Likewise, see struct ims_testdev_counts
+ * @forgotten: How many slots with a handler were pending when the device was
+ *	       made to forget them. Each one was taken off @expected.
  */
 struct ims_testdev_stats {
 	__u32	kind;
@@ -324,6 +415,7 @@ struct ims_testdev_stats {
 	__u64	received;
 	__u64	spurious;
 	__u64	lost;
+	__u64	forgotten;
 };
 
 /**
@@ -331,11 +423,12 @@ struct ims_testdev_stats {
  * @state: Register SLOT_STATE, IMS_TD_SLOT_*
  * @fired: SLOT_FIRED
  * @sent: SLOT_SENT
- * @addr_lo: For IMS_TD_KIND_TABLE the slot as it is in the table, zero for all
+ * @addr_lo: The message as it is in the table, of IMS_TD_KIND_TABLE and
+ *	     IMS_TD_KIND_WIDE, or in memory, of IMS_TD_KIND_MEM. Zero for all
  *	     other kinds
  * @addr_hi: Likewise
  * @data: Likewise
- * @ctrl: Likewise
+ * @ctrl: The control word. Likewise, and of IMS_TD_KIND_CMD as the device says
  * @virq: What pci_irq_vector() says for a kind of vectors that are enabled, zero
  *	  if it says that there is none and for all other kinds
  */
@@ -403,11 +496,13 @@ struct ims_testdev_breaches {
 
 /**
  * struct ims_testdev_raw - Dangerous: an access to the device as it is
- * @bar: IMS_TD_BAR_REGS or IMS_TD_BAR_TABLE
+ * @bar: IMS_TD_BAR_REGS, IMS_TD_BAR_TABLE or IMS_TD_BAR_WIDE
  * @offset: Offset in the BAR, a multiple of @width
  * @width: 1, 2, 4 or 8 bytes
  * @flags: IMS_TESTDEV_RAW_*
  * @value: What to write, or what was read
+ *
+ * Can be done while the device is away: what then reads as all ones is a breach.
  */
 struct ims_testdev_raw {
 	__u32	bar;
@@ -463,5 +558,16 @@ struct ims_testdev_forget {
 #define IMS_TESTDEV_RESET		_IO(IMS_TESTDEV_IOC, 0x11)
 
 #define IMS_TESTDEV_FORGET		_IOW(IMS_TESTDEV_IOC, 0x12, struct ims_testdev_forget)
+#define IMS_TESTDEV_ALLOC_BATCH		_IOWR(IMS_TESTDEV_IOC, 0x13, struct ims_testdev_batch)
+#define IMS_TESTDEV_FREE_BATCH		_IOW(IMS_TESTDEV_IOC, 0x14, struct ims_testdev_batch_free)
+
+/*
+ * No argument. SUSPEND sends the device away, to D3hot: EBUSY if it is there.
+ * RESUME fetches it, and everything is as before: EINVAL if it is not away. It has
+ * done so even if it passes on an error of a store, which the core then retries.
+ * The system can't be suspended in between: EBUSY.
+ */
+#define IMS_TESTDEV_SUSPEND		_IO(IMS_TESTDEV_IOC, 0x15)
+#define IMS_TESTDEV_RESUME		_IO(IMS_TESTDEV_IOC, 0x16)
 
 #endif /* _UAPI_MISC_IMS_TESTDEV_H */

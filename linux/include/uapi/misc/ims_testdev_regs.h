@@ -23,6 +23,7 @@
 /* BARs. BAR 4 holds the MSI-X table and pending bits as PCIe 7.7.2 has them. */
 #define IMS_TD_BAR_REGS			0
 #define IMS_TD_BAR_TABLE		2
+#define IMS_TD_BAR_WIDE			3		/* if the kind is present */
 #define IMS_TD_BAR_MSIX			4
 
 #define IMS_TD_REGS_SIZE		0x1000
@@ -30,8 +31,11 @@
 /* Where a message is kept: values of the FIRE_KIND and SEL_KIND registers */
 #define IMS_TD_KIND_MSI			0
 #define IMS_TD_KIND_MSIX		1
-#define IMS_TD_KIND_TABLE		2
-#define IMS_TD_NR_KINDS			3
+#define IMS_TD_KIND_TABLE		2		/* slot table in a BAR */
+#define IMS_TD_KIND_WIDE		3		/* the same, in another layout */
+#define IMS_TD_KIND_MEM			4		/* in memory, read by DMA */
+#define IMS_TD_KIND_CMD			5		/* inside, changed by commands */
+#define IMS_TD_NR_KINDS			6
 
 /*
  * BAR 0: control registers. All are 32 bits wide, little endian, and are
@@ -42,10 +46,10 @@
 #define IMS_TD_REG_ID			0x000
 #define   IMS_TD_ID			0x44534d49	/* "IMSD" */
 #define IMS_TD_REG_VERSION		0x004
-#define   IMS_TD_VERSION		0x00010000	/* major << 16 | minor */
+#define   IMS_TD_VERSION		0x00010001	/* major << 16 | minor */
 #define IMS_TD_REG_KINDS		0x008		/* bit n: kind n is present */
 
-/* Write 1: mask and clear every slot of every store, clear counters and log */
+/* Write 1: reset every store and its registers, clear counters and log */
 #define IMS_TD_REG_RESET		0x00c
 
 /* Fire: set kind, first and count, then write a command to FIRE */
@@ -97,6 +101,34 @@
 /* A count for each code, whether or not the log had room for it */
 #define IMS_TD_REG_BREACH_BY_CODE(code)	(0x140 + 4 * (code))
 
+/*
+ * Slots in memory: an array of MEM_COUNT slots in the layout of BAR 2, at bus
+ * address MEM_BASE. Writing one of the first three forgets all slots.
+ */
+#define IMS_TD_REG_MEM_BASE_LO		0x180
+#define IMS_TD_REG_MEM_BASE_HI		0x184
+#define IMS_TD_REG_MEM_COUNT		0x188		/* not more than KIND_SLOTS */
+#define IMS_TD_REG_MEM_NOTIFY		0x18c		/* write: slot that has changed */
+
+/*
+ * The command ring: CMD_ENTRIES commands at bus address CMD_BASE, carried out
+ * one at a time and in order, up to CMD_TAIL.
+ */
+#define IMS_TD_REG_CMD_BASE_LO		0x1a0
+#define IMS_TD_REG_CMD_BASE_HI		0x1a4
+#define IMS_TD_REG_CMD_ENTRIES		0x1a8		/* a power of two */
+#define   IMS_TD_CMD_ENTRIES_MIN	2
+#define   IMS_TD_CMD_ENTRIES_MAX	4096
+#define IMS_TD_REG_CMD_CTRL		0x1ac
+#define   IMS_TD_CMD_CTRL_RUN		(1U << 0)	/* starts at HEAD = TAIL = 0 */
+#define IMS_TD_REG_CMD_TAIL		0x1b0		/* after the last one written */
+#define IMS_TD_REG_CMD_HEAD		0x1b4		/* after the last one completed */
+#define IMS_TD_REG_CMD_LATENCY		0x1b8		/* of each, in ns */
+#define IMS_TD_REG_CMD_FAIL		0x1bc		/* so many of the next fail */
+#define IMS_TD_REG_CMD_HANG		0x1c0		/* so many of the next hang */
+#define IMS_TD_REG_CMD_DONE		0x1c4		/* completed with status OK */
+#define IMS_TD_REG_CMD_PEEK		0x1c8		/* control word of SEL_SLOT */
+
 /* Values of BREACH_CODE */
 #define IMS_TD_BREACH_NONE		0
 #define IMS_TD_BREACH_MSG_UNMASKED	1	/* message changed while unmasked */
@@ -104,8 +136,10 @@
 #define IMS_TD_BREACH_WIDTH		3	/* access of the wrong width or alignment */
 #define IMS_TD_BREACH_RANGE		4	/* kind or slot out of range */
 #define IMS_TD_BREACH_BUS		5	/* the bus refused a message */
-#define IMS_TD_BREACH_REG		6	/* no such register or command, or read only */
-#define IMS_TD_NR_BREACHES		7
+#define IMS_TD_BREACH_REG		6	/* no such register or command, or not now */
+#define IMS_TD_BREACH_DMA		7	/* memory of slots or commands out of reach */
+#define IMS_TD_BREACH_POWER		8	/* access while the device is in D3hot */
+#define IMS_TD_NR_BREACHES		9
 
 /* BREACH_KIND of a breach that concerns the control registers, not a slot */
 #define IMS_TD_BREACH_KIND_REGS		0xff
@@ -123,5 +157,34 @@
 #define   IMS_TD_SLOT_CTRL_WRITABLE	(IMS_TD_SLOT_CTRL_MASK |	\
 					 IMS_TD_SLOT_CTRL_PASID_EN |	\
 					 IMS_TD_SLOT_CTRL_PASID)
+
+/* BAR 3: the wide slot table, an array of these */
+#define IMS_TD_WIDE_SIZE		32
+#define IMS_TD_WIDE_CTRL		0x00
+#define   IMS_TD_WIDE_CTRL_ENABLE	(1U << 31)	/* 0, masked, after reset */
+#define   IMS_TD_WIDE_CTRL_PENDING	(1U << 30)	/* read only */
+#define   IMS_TD_WIDE_CTRL_PASID_EN	(1U << 28)
+#define   IMS_TD_WIDE_CTRL_PASID	0x0fffff00U
+#define   IMS_TD_WIDE_CTRL_WRITABLE	(IMS_TD_WIDE_CTRL_ENABLE |	\
+					 IMS_TD_WIDE_CTRL_PASID_EN |	\
+					 IMS_TD_WIDE_CTRL_PASID)
+#define IMS_TD_WIDE_DATA		0x08		/* also makes ADDR take effect */
+#define IMS_TD_WIDE_ADDR		0x10		/* 64 bits, in one piece */
+
+/* A command in the ring: words of 32 bits, little endian */
+#define IMS_TD_CMD_SIZE			32
+#define IMS_TD_CMD_OPCODE		0x00
+#define   IMS_TD_CMD_OP_MSG		1		/* set address and data */
+#define   IMS_TD_CMD_OP_CTRL		2		/* set the control word */
+#define   IMS_TD_CMD_OP_SET		3		/* set both */
+#define IMS_TD_CMD_SLOT			0x04
+#define IMS_TD_CMD_ADDR_LO		0x08
+#define IMS_TD_CMD_ADDR_HI		0x0c
+#define IMS_TD_CMD_DATA			0x10
+#define IMS_TD_CMD_CTRL_WORD		0x14		/* bits of IMS_TD_SLOT_CTRL */
+#define IMS_TD_CMD_STATUS		0x18		/* written by the device */
+#define   IMS_TD_CMD_OK			1
+#define   IMS_TD_CMD_FAILED		2		/* not carried out */
+#define   IMS_TD_CMD_BAD		3		/* no such opcode or slot */
 
 #endif /* _UAPI_MISC_IMS_TESTDEV_REGS_H */

@@ -17,26 +17,30 @@ TEST_F_TIMEOUT(ims, refused, MT_TEST_SECONDS)
 		self->info.name, "IMS", "interrupt remapping", NULL
 	};
 	const char *const core[] = { self->info.name, NULL };
+	const struct store_kind *kind;
 	char line[512];
 	unsigned int i;
 	int kmsg;
 
-	for (i = 0; i < 3; i++) {
-		kmsg = mt_kmsg_open();
-		ASSERT_LE(0, kmsg);
-		EXPECT_EQ(-EOPNOTSUPP, mt_store_create(self->fd, TABLE, 0, 4 + i));
-		EXPECT_EQ(1, mt_kmsg_read(kmsg, reason, line, sizeof(line)));
-		close(kmsg);
+	for_each_kind(kind) {
+		for (i = 0; i < 2; i++) {
+			kmsg = mt_kmsg_open();
+			ASSERT_LE(0, kmsg);
+			EXPECT_EQ(-EOPNOTSUPP, mt_store_create(self->fd, kind->nr, 0, 4 + i));
+			EXPECT_EQ(1, mt_kmsg_read(kmsg, reason, line, sizeof(line)));
+			close(kmsg);
+		}
 	}
 
 	/* That line and no other */
-	EXPECT_EQ(3, mt_kmsg_read(self->kmsg, core, line, sizeof(line)));
+	EXPECT_EQ(2 * NR_KINDS, mt_kmsg_read(self->kmsg, core, line, sizeof(line)));
 
 	/* There is no store then. */
 	EXPECT_GT(0, mt_alloc(self->fd, 1, ANY, 1, NULL));
 	EXPECT_GT(0, mt_alloc(self->fd, IMS_TESTDEV_FIRST_STORE, ANY, 1, NULL));
+	EXPECT_GT(0, mt_alloc_batch(self->fd, 1, 1, 2, NULL, NULL));
 	EXPECT_EQ(0, mt_proc_interrupts_count("IMS-"));
-	expect_table_clean(_metadata, self);
+	expect_all_clean(_metadata, self);
 }
 
 TEST_F_TIMEOUT(ims, msix_works, MT_TEST_SECONDS)

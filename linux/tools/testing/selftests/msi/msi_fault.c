@@ -66,6 +66,7 @@ static const struct {
 
 /*
  * A call whose allocations are to fail
+ * @kind: Kind of store that it is about, 0 for none
  * @remapping: It is possible with interrupt remapping only
  * @large: It makes a thousand allocations
  * @prepare: Optional. Gets everything ready for the call
@@ -76,14 +77,18 @@ static const struct {
  */
 FIXTURE_VARIANT(ims)
 {
-	bool	remapping;
-	bool	large;
-	int	(*prepare)(struct ims_data *self);
-	int	(*call)(struct ims_data *self);
-	int	(*undo)(struct ims_data *self);
-	int	faults;
-	int	errors[3];
+	unsigned int	kind;
+	bool		remapping;
+	bool		large;
+	int		(*prepare)(struct ims_data *self);
+	int		(*call)(struct ims_data *self);
+	int		(*undo)(struct ims_data *self);
+	int		faults;
+	int		errors[3];
 };
+
+/* Kind of store of the variant */
+static unsigned int store_kind;
 
 /* FIXTURE_VARIANT(ims) by a name that can be passed on */
 #define ims_variant	_fixture_variant_ims
@@ -121,16 +126,17 @@ static void fire_each(struct __test_metadata *_metadata, struct ims_data *self,
  */
 static void expect_works(struct __test_metadata *_metadata, struct ims_data *self)
 {
+	const unsigned int kind = store_kind ? store_kind : TABLE;
 	int id;
 
 	ASSERT_EQ(0, mt_vectors_enable(self->fd, MSIX, 2));
 	ASSERT_EQ(0, mt_alloc_msix(self->fd, ANY, 1, NULL));
 	fire_each(_metadata, self, MSIX, 0, 3);
-	id = mt_store_create(self->fd, TABLE, 0, 4);
+	id = mt_store_create(self->fd, kind, 0, 4);
 	if (id != -EOPNOTSUPP) {
 		ASSERT_LT(0, id);
 		ASSERT_EQ(0, mt_alloc(self->fd, id, ANY, 2, NULL));
-		fire_each(_metadata, self, TABLE, 0, 2);
+		fire_each(_metadata, self, kind, 0, 2);
 		ASSERT_EQ(0, mt_store_remove(self->fd, id));
 	}
 	ASSERT_EQ(0, mt_vectors_disable(self->fd, MSIX));
@@ -426,7 +432,7 @@ static int store_id;
 
 static int store_create(struct ims_data *self)
 {
-	int ret = mt_store_create(self->fd, TABLE, 0, 64);
+	int ret = mt_store_create(self->fd, store_kind, 0, 64);
 
 	store_id = ret;
 	return ret < 0 ? ret : 0;
@@ -437,24 +443,55 @@ static int store_undo(struct ims_data *self)
 	return mt_store_remove(self->fd, store_id);
 }
 
-static int table_index(struct ims_data *self)
+static int store_index(struct ims_data *self)
 {
 	return mt_alloc(self->fd, store_id, 17, 1, NULL);
 }
 
-static int table_any(struct ims_data *self)
+static int store_any(struct ims_data *self)
 {
 	return mt_alloc(self->fd, store_id, ANY, 1, NULL);
 }
 
-static int table_16(struct ims_data *self)
+static int store_16(struct ims_data *self)
 {
 	return mt_alloc(self->fd, store_id, ANY, 16, NULL);
 }
 
-static int table_cpu(struct ims_data *self)
+static int store_cpu(struct ims_data *self)
 {
 	return mt_alloc_cpu(self->fd, store_id, 1, 1, true, NULL);
+}
+
+/* They have to be there before the call, which may allocate nothing in user space. */
+static const __u64 no_cookies[16];
+
+static int store_batch(struct ims_data *self)
+{
+	int ret = mt_alloc_batch(self->fd, store_id, 16, 16, no_cookies, NULL);
+
+	return ret == 16 ? 0 : ret;
+}
+
+static int store_up_to_16(struct ims_data *self)
+{
+	int ret = mt_alloc_batch(self->fd, store_id, 1, 16, no_cookies, NULL);
+
+	return ret == 16 ? 0 : ret;
+}
+
+static int store_spread(struct ims_data *self)
+{
+	struct ims_testdev_batch batch = {
+		.store		= store_id,
+		.min		= 8,
+		.max		= 8,
+		.flags		= IMS_TESTDEV_BATCH_SPREAD,
+		.cookies	= (uintptr_t)no_cookies,
+	};
+	int ret = mt_alloc_batch_raw(self->fd, &batch);
+
+	return ret == 8 ? 0 : ret;
 }
 
 /*
@@ -504,21 +541,21 @@ static int request_dyn_undo(struct ims_data *self)
 	return ret ? ret : msix_undo(self);
 }
 
-static int request_table_prepare(struct ims_data *self)
+static int request_store_prepare(struct ims_data *self)
 {
 	int ret = store_create(self);
 
-	return ret ? ret : table_index(self);
+	return ret ? ret : store_index(self);
 }
 
-static int request_table(struct ims_data *self)
+static int request_store(struct ims_data *self)
 {
-	return mt_request(self->fd, TABLE, 17, 1);
+	return mt_request(self->fd, store_kind, 17, 1);
 }
 
-static int request_table_undo(struct ims_data *self)
+static int request_store_undo(struct ims_data *self)
 {
-	int ret = mt_release(self->fd, TABLE, 17, 1);
+	int ret = mt_release(self->fd, store_kind, 17, 1);
 
 	return ret ? ret : store_undo(self);
 }
@@ -636,65 +673,6 @@ FIXTURE_VARIANT_ADD(ims, dyn_cpu)
 	.errors		= { -ENOMEM },
 };
 
-FIXTURE_VARIANT_ADD(ims, store)
-{
-	.remapping	= true,
-	.call		= store_create,
-	.undo		= store_undo,
-	.faults		= 8,
-	.errors		= { -ENOMEM },
-};
-
-FIXTURE_VARIANT_ADD(ims, store_first)
-{
-	.remapping	= true,
-	.prepare	= rebind,
-	.call		= store_create,
-	.undo		= store_undo,
-	.faults		= 12,
-	.errors		= { -ENOMEM },
-};
-
-FIXTURE_VARIANT_ADD(ims, table_index)
-{
-	.remapping	= true,
-	.prepare	= store_create,
-	.call		= table_index,
-	.undo		= store_undo,
-	.faults		= 8,
-	.errors		= { -ENOMEM },
-};
-
-FIXTURE_VARIANT_ADD(ims, table_any)
-{
-	.remapping	= true,
-	.prepare	= store_create,
-	.call		= table_any,
-	.undo		= store_undo,
-	.faults		= 8,
-	.errors		= { -ENOMEM },
-};
-
-FIXTURE_VARIANT_ADD(ims, table_16)
-{
-	.remapping	= true,
-	.prepare	= store_create,
-	.call		= table_16,
-	.undo		= store_undo,
-	.faults		= 80,
-	.errors		= { -ENOMEM },
-};
-
-FIXTURE_VARIANT_ADD(ims, table_cpu)
-{
-	.remapping	= true,
-	.prepare	= store_create,
-	.call		= table_cpu,
-	.undo		= store_undo,
-	.faults		= 8,
-	.errors		= { -ENOMEM },
-};
-
 FIXTURE_VARIANT_ADD(ims, request_msi)
 {
 	.prepare	= msi_1,
@@ -722,15 +700,44 @@ FIXTURE_VARIANT_ADD(ims, request_dyn)
 	.errors		= { -ENOMEM },
 };
 
-FIXTURE_VARIANT_ADD(ims, request_table)
-{
-	.remapping	= true,
-	.prepare	= request_table_prepare,
-	.call		= request_table,
-	.undo		= request_table_undo,
-	.faults		= 3,
-	.errors		= { -ENOMEM },
-};
+/* What there is to do with a store */
+#define STORE_VARIANT(name, _kind, _prepare, _call, _undo, _faults)	\
+FIXTURE_VARIANT_ADD(ims, name)						\
+{									\
+	.kind		= _kind,					\
+	.remapping	= true,						\
+	.prepare	= _prepare,					\
+	.call		= _call,					\
+	.undo		= _undo,					\
+	.faults		= _faults,					\
+	.errors		= { -ENOMEM },					\
+}
+
+STORE_VARIANT(table, TABLE, NULL, store_create, store_undo, 8);
+STORE_VARIANT(table_first, TABLE, rebind, store_create, store_undo, 12);
+STORE_VARIANT(table_index, TABLE, store_create, store_index, store_undo, 8);
+STORE_VARIANT(table_any, TABLE, store_create, store_any, store_undo, 8);
+STORE_VARIANT(table_16, TABLE, store_create, store_16, store_undo, 80);
+STORE_VARIANT(table_cpu, TABLE, store_create, store_cpu, store_undo, 8);
+STORE_VARIANT(table_batch, TABLE, store_create, store_batch, store_undo, 50);
+STORE_VARIANT(table_up_to_16, TABLE, store_create, store_up_to_16, store_undo, 50);
+STORE_VARIANT(table_spread, TABLE, store_create, store_spread, store_undo, 30);
+STORE_VARIANT(table_request, TABLE, request_store_prepare, request_store, request_store_undo, 3);
+
+/* The others differ from it where they are created and where slots are set up. */
+STORE_VARIANT(wide, WIDE, NULL, store_create, store_undo, 8);
+STORE_VARIANT(wide_any, WIDE, store_create, store_any, store_undo, 8);
+
+STORE_VARIANT(mem, MEM, NULL, store_create, store_undo, 8);
+STORE_VARIANT(mem_any, MEM, store_create, store_any, store_undo, 8);
+STORE_VARIANT(mem_batch, MEM, store_create, store_batch, store_undo, 50);
+
+STORE_VARIANT(cmd, CMD, NULL, store_create, store_undo, 8);
+STORE_VARIANT(cmd_any, CMD, store_create, store_any, store_undo, 8);
+STORE_VARIANT(cmd_batch, CMD, store_create, store_batch, store_undo, 50);
+STORE_VARIANT(cmd_up_to_16, CMD, store_create, store_up_to_16, store_undo, 50);
+STORE_VARIANT(cmd_spread, CMD, store_create, store_spread, store_undo, 30);
+STORE_VARIANT(cmd_request, CMD, request_store_prepare, request_store, request_store_undo, 3);
 
 /* What the others look at doesn't change when nothing fails, either. */
 FIXTURE_VARIANT_ADD(ims, nothing) { };
@@ -768,6 +775,7 @@ TEST_F_TIMEOUT(ims, fail_each, FAULT_SECONDS)
 		SKIP(return, "takes too long on a kernel with lock debugging");
 	if (variant->remapping && !mt_has_remapping())
 		SKIP(return, "this machine has no interrupt remapping");
+	store_kind = variant->kind;
 	fail_each(_metadata, self, variant);
 }
 

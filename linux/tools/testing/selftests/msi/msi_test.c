@@ -60,10 +60,28 @@ int mt_store_create_raw(int fd, struct ims_testdev_store *store)
 
 int mt_store_create(int fd, unsigned int kind, unsigned int first, unsigned int nr_slots)
 {
+	return mt_store_create_flags(fd, kind, first, nr_slots, 0);
+}
+
+int mt_store_create_flags(int fd, unsigned int kind, unsigned int first, unsigned int nr_slots,
+			  unsigned int flags)
+{
 	struct ims_testdev_store store = {
 		.kind		= kind,
 		.first		= first,
 		.nr_slots	= nr_slots,
+		.flags		= flags,
+	};
+
+	return mt_store_create_raw(fd, &store);
+}
+
+int mt_store_create_ops(int fd, unsigned int nr_slots, unsigned int ops)
+{
+	struct ims_testdev_store store = {
+		.kind		= IMS_TD_KIND_TABLE,
+		.nr_slots	= nr_slots,
+		.ops		= ops,
 	};
 
 	return mt_store_create_raw(fd, &store);
@@ -150,6 +168,86 @@ int mt_alloc_cpu(int fd, unsigned int store, unsigned int count, unsigned int cp
 	return call(fd, IMS_TESTDEV_ALLOC, &alloc);
 }
 
+int mt_alloc_cookie(int fd, unsigned int store, unsigned int index, __u64 cookie,
+		    struct ims_testdev_map *map)
+{
+	struct ims_testdev_alloc alloc = {
+		.store	= store,
+		.index	= index,
+		.count	= 1,
+		.cookie	= cookie,
+		.maps	= (uintptr_t)map,
+	};
+
+	return call(fd, IMS_TESTDEV_ALLOC, &alloc);
+}
+
+int mt_alloc_no_cookie(int fd, unsigned int store, unsigned int index,
+		       struct ims_testdev_map *map)
+{
+	struct ims_testdev_alloc alloc = {
+		.store	= store,
+		.index	= index,
+		.count	= 1,
+		.flags	= IMS_TESTDEV_ALLOC_NO_COOKIE,
+		.maps	= (uintptr_t)map,
+	};
+
+	return call(fd, IMS_TESTDEV_ALLOC, &alloc);
+}
+
+int mt_alloc_batch_raw(int fd, struct ims_testdev_batch *batch)
+{
+	int ret = call(fd, IMS_TESTDEV_ALLOC_BATCH, batch);
+
+	return ret ? ret : (int)batch->count;
+}
+
+static int call_batch(int fd, struct ims_testdev_batch *batch, const __u64 *cookies,
+		      struct ims_testdev_map *maps)
+{
+	__u64 *zeros = NULL;
+	int ret;
+
+	if (!cookies) {
+		zeros = calloc(batch->max ? batch->max : 1, sizeof(*zeros));
+		if (!zeros)
+			return -ENOMEM;
+	}
+	batch->cookies = (uintptr_t)(cookies ? cookies : zeros);
+	batch->maps = (uintptr_t)maps;
+	ret = mt_alloc_batch_raw(fd, batch);
+	free(zeros);
+	return ret;
+}
+
+int mt_alloc_batch(int fd, unsigned int store, unsigned int min, unsigned int max,
+		   const __u64 *cookies, struct ims_testdev_map *maps)
+{
+	struct ims_testdev_batch batch = {
+		.store	= store,
+		.min	= min,
+		.max	= max,
+	};
+
+	return call_batch(fd, &batch, cookies, maps);
+}
+
+int mt_alloc_spread(int fd, unsigned int store, unsigned int min, unsigned int max,
+		    unsigned int pre, unsigned int post, struct ims_testdev_map *maps)
+{
+	struct ims_testdev_batch batch = {
+		.store	= store,
+		.min	= min,
+		.max	= max,
+		.flags	= IMS_TESTDEV_BATCH_SPREAD,
+		.pre	= pre,
+		.post	= post,
+	};
+
+	return call_batch(fd, &batch, NULL, maps);
+}
+
 int mt_alloc_msix(int fd, unsigned int index, unsigned int count, struct ims_testdev_map *maps)
 {
 	struct ims_testdev_alloc alloc = {
@@ -196,14 +294,31 @@ int mt_free(int fd, unsigned int kind, unsigned int first, unsigned int count)
 	return call_range(fd, IMS_TESTDEV_FREE, kind, first, count, 0);
 }
 
+int mt_free_batch(int fd, unsigned int kind, const __u32 *slots, unsigned int count)
+{
+	struct ims_testdev_batch_free batch = {
+		.kind	= kind,
+		.count	= count,
+		.slots	= (uintptr_t)slots,
+	};
+
+	return call(fd, IMS_TESTDEV_FREE_BATCH, &batch);
+}
+
 int mt_request(int fd, unsigned int kind, unsigned int first, unsigned int count)
 {
-	return call_range(fd, IMS_TESTDEV_REQUEST, kind, first, count, 0);
+	return mt_request_flags(fd, kind, first, count, 0);
 }
 
 int mt_request_unlazy(int fd, unsigned int kind, unsigned int first, unsigned int count)
 {
-	return call_range(fd, IMS_TESTDEV_REQUEST, kind, first, count, IMS_TESTDEV_REQUEST_UNLAZY);
+	return mt_request_flags(fd, kind, first, count, IMS_TESTDEV_REQUEST_UNLAZY);
+}
+
+int mt_request_flags(int fd, unsigned int kind, unsigned int first, unsigned int count,
+		     unsigned int flags)
+{
+	return call_range(fd, IMS_TESTDEV_REQUEST, kind, first, count, flags);
 }
 
 int mt_release(int fd, unsigned int kind, unsigned int first, unsigned int count)
@@ -331,6 +446,44 @@ int mt_raw_read(int fd, unsigned int bar, unsigned int offset, unsigned int widt
 	return ret;
 }
 
+int mt_reg_write(int fd, unsigned int reg, __u32 value)
+{
+	return mt_raw_write(fd, IMS_TD_BAR_REGS, reg, sizeof(value), value);
+}
+
+int mt_reg_read(int fd, unsigned int reg, __u32 *value)
+{
+	__u64 raw;
+	int ret = mt_raw_read(fd, IMS_TD_BAR_REGS, reg, sizeof(*value), &raw);
+
+	*value = raw;
+	return ret;
+}
+
+int mt_suspend(int fd)
+{
+	return call(fd, IMS_TESTDEV_SUSPEND, NULL);
+}
+
+int mt_resume(int fd)
+{
+	return call(fd, IMS_TESTDEV_RESUME, NULL);
+}
+
+int mt_function_reset(const char *name)
+{
+	char path[128];
+	int ret;
+
+	/* There are others, by which the device would forget other things. */
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/reset_method", name);
+	ret = mt_write_file(path, "flr");
+	if (ret)
+		return ret;
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/reset", name);
+	return mt_write_file(path, "1");
+}
+
 bool mt_wait_more(time_t *end)
 {
 	const struct timespec step = { .tv_nsec = 1000 * 1000 };
@@ -354,7 +507,7 @@ int mt_settle(int fd, unsigned int kind)
 
 	do {
 		ret = mt_stats(fd, kind, &stats);
-		if (ret || stats.received == stats.sent)
+		if (ret != -EBUSY && (ret || stats.received == stats.sent))
 			return ret;
 	} while (mt_wait_more(&end));
 
@@ -473,6 +626,17 @@ int mt_set_affinity(unsigned int virq, unsigned int cpu)
 	return mt_write_file(path, text);
 }
 
+int mt_affinity_list(unsigned int virq, char *buf, size_t size)
+{
+	char path[64];
+	int ret;
+
+	snprintf(path, sizeof(path), "/proc/irq/%u/smp_affinity_list", virq);
+	ret = mt_read_file(path, buf, size);
+	buf[strcspn(buf, "\n")] = 0;
+	return ret;
+}
+
 int mt_effective_cpu(unsigned int virq)
 {
 	char path[64], text[64], *end;
@@ -565,16 +729,24 @@ bool mt_has_remapping(void)
 	return mt_proc_interrupts_count(" IR-") > 0;
 }
 
+int mt_debugfs_mount(void)
+{
+	if (!access("/sys/kernel/debug/irq", F_OK))
+		return 0;
+	if (mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL))
+		return -errno;
+	return access("/sys/kernel/debug/irq", F_OK) ? -errno : 0;
+}
+
 int mt_debugfs_irq(unsigned int virq, char *buf, size_t size)
 {
-	static const char dir[] = "/sys/kernel/debug";
 	char path[64];
+	int ret;
 
-	snprintf(path, sizeof(path), "%s/irq", dir);
-	if (access(path, F_OK) && mount("debugfs", dir, "debugfs", 0, NULL))
-		return -errno;
-
-	snprintf(path, sizeof(path), "%s/irq/irqs/%u", dir, virq);
+	ret = mt_debugfs_mount();
+	if (ret)
+		return ret;
+	snprintf(path, sizeof(path), "/sys/kernel/debug/irq/irqs/%u", virq);
 	return mt_read_file(path, buf, size);
 }
 

@@ -29,6 +29,11 @@ int mt_reset(int fd);
 int mt_forget(int fd, unsigned int how);
 
 int mt_store_create(int fd, unsigned int kind, unsigned int first, unsigned int nr_slots);
+/* @flags are IMS_TESTDEV_STORE_* */
+int mt_store_create_flags(int fd, unsigned int kind, unsigned int first, unsigned int nr_slots,
+			  unsigned int flags);
+/* The first slots of the table, with storage ops IMS_TESTDEV_OPS_* */
+int mt_store_create_ops(int fd, unsigned int nr_slots, unsigned int ops);
 int mt_store_create_raw(int fd, struct ims_testdev_store *store);
 int mt_store_remove(int fd, unsigned int id);
 
@@ -45,14 +50,32 @@ int mt_alloc(int fd, unsigned int store, unsigned int index, unsigned int count,
 	     struct ims_testdev_map *maps);
 int mt_alloc_cpu(int fd, unsigned int store, unsigned int count, unsigned int cpu, bool managed,
 		 struct ims_testdev_map *maps);
+int mt_alloc_cookie(int fd, unsigned int store, unsigned int index, __u64 cookie,
+		    struct ims_testdev_map *map);
+int mt_alloc_no_cookie(int fd, unsigned int store, unsigned int index,
+		       struct ims_testdev_map *map);
+/*
+ * At once, and how many they are: @min to @max. @cookies has @max of them, or is
+ * NULL and they are 0.
+ */
+int mt_alloc_batch(int fd, unsigned int store, unsigned int min, unsigned int max,
+		   const __u64 *cookies, struct ims_testdev_map *maps);
+/* Spread over the CPUs, but for the first @pre and the last @post */
+int mt_alloc_spread(int fd, unsigned int store, unsigned int min, unsigned int max,
+		    unsigned int pre, unsigned int post, struct ims_testdev_map *maps);
+int mt_alloc_batch_raw(int fd, struct ims_testdev_batch *batch);
 /* The same for vectors of MSI-X, which must be enabled */
 int mt_alloc_msix(int fd, unsigned int index, unsigned int count, struct ims_testdev_map *maps);
 int mt_alloc_msix_cpu(int fd, unsigned int index, unsigned int cpu, bool managed,
 		      struct ims_testdev_map *map);
 int mt_free(int fd, unsigned int kind, unsigned int first, unsigned int count);
+int mt_free_batch(int fd, unsigned int kind, const __u32 *slots, unsigned int count);
 
 int mt_request(int fd, unsigned int kind, unsigned int first, unsigned int count);
 int mt_request_unlazy(int fd, unsigned int kind, unsigned int first, unsigned int count);
+/* @flags are IMS_TESTDEV_REQUEST_* */
+int mt_request_flags(int fd, unsigned int kind, unsigned int first, unsigned int count,
+		     unsigned int flags);
 int mt_release(int fd, unsigned int kind, unsigned int first, unsigned int count);
 int mt_mask(int fd, unsigned int kind, unsigned int first, unsigned int count);
 int mt_unmask(int fd, unsigned int kind, unsigned int first, unsigned int count);
@@ -74,12 +97,23 @@ int mt_breaches(int fd, struct ims_testdev_breaches *breaches, bool clear);
 int mt_raw_write(int fd, unsigned int bar, unsigned int offset, unsigned int width, __u64 value);
 int mt_raw_read(int fd, unsigned int bar, unsigned int offset, unsigned int width, __u64 *value);
 
+/* A control register */
+int mt_reg_write(int fd, unsigned int reg, __u32 value);
+int mt_reg_read(int fd, unsigned int reg, __u32 *value);
+
+/* Send the device to D3hot, and fetch it */
+int mt_suspend(int fd);
+int mt_resume(int fd);
+/* A function level reset of a PCI device by its name */
+int mt_function_reset(const char *name);
+
 /* One step of a wait. False when the bound is reached; @end is 0 at first. */
 bool mt_wait_more(time_t *end);
 
 /*
  * Wait until no interrupt is on its way: the handlers have run as often as the
- * device has sent messages of the kind. -ETIMEDOUT if that doesn't happen.
+ * device has sent messages of the kind. -ETIMEDOUT if that doesn't happen. While the
+ * device is away nobody can say.
  */
 int mt_settle(int fd, unsigned int kind);
 
@@ -96,6 +130,8 @@ unsigned int mt_nr_online(void);
 int mt_cpu_set_online(unsigned int cpu, bool online);
 
 int mt_set_affinity(unsigned int virq, unsigned int cpu);
+/* The CPUs that it may have, as the kernel writes a list. Always a 0 at the end. */
+int mt_affinity_list(unsigned int virq, char *buf, size_t size);
 /* The CPU, -ERANGE if there is not exactly one */
 int mt_effective_cpu(unsigned int virq);
 
@@ -103,7 +139,9 @@ int mt_effective_cpu(unsigned int virq);
 int mt_proc_interrupts(unsigned int virq, char *buf, size_t size);
 /* Number of lines of /proc/interrupts that hold @text */
 int mt_proc_interrupts_count(const char *text);
-/* /sys/kernel/debug/irq/irqs/<virq>; mounts debugfs if need be */
+/* Mount debugfs if need be, and say if it has something about interrupts */
+int mt_debugfs_mount(void);
+/* /sys/kernel/debug/irq/irqs/<virq> */
 int mt_debugfs_irq(unsigned int virq, char *buf, size_t size);
 
 /* The configuration space of a PCI device by its name */

@@ -421,63 +421,22 @@ TEST_F_TIMEOUT(ims, dyn_affinity_while_firing, MT_TEST_SECONDS)
 	enable_msix(_metadata, self, 1);
 	ASSERT_EQ(0, mt_alloc_msix(self->fd, 3, 1, &map));
 	ASSERT_EQ(0, mt_request(self->fd, MSIX, 3, 1));
-	fire_while_moving(_metadata, self, MSIX, 3, map.virq, 200);
-}
-
-/* A process takes a CPU offline and back until the pipe @stop is closed. */
-static void offline_until(int cpu, int stop)
-{
-	int ret = 0;
-	char byte;
-
-	fcntl(stop, F_SETFL, O_NONBLOCK);
-	while (!ret && read(stop, &byte, 1) < 0) {
-		ret = mt_cpu_set_online(cpu, false);
-		ret = mt_cpu_set_online(cpu, true) ? : ret;
-	}
-	_exit(!!ret);
+	fire_one_while_moving(_metadata, self, MSIX, 3, map.virq, 200);
 }
 
 TEST_F_TIMEOUT(ims, dyn_cpu_offline_while_firing, MT_TEST_SECONDS)
 {
+	struct target target = { .kind = MSIX, .slot = 3 };
 	const int cpu = find_spare_cpu();
-	int stop[2], status, was = -1;
 	struct ims_testdev_map map;
-	unsigned int i, left = 0;
-	time_t end = 0;
-	pid_t child;
 
 	ASSERT_LT(0, cpu);
 	enable_msix(_metadata, self, 1);
 	ASSERT_EQ(0, mt_alloc_msix_cpu(self->fd, 3, cpu, false, &map));
 	ASSERT_EQ(0, mt_request(self->fd, MSIX, 3, 1));
 	EXPECT_EQ(cpu, mt_effective_cpu(map.virq));
-
-	ASSERT_EQ(0, pipe(stop));
-	child = fork();
-	ASSERT_LE(0, child);
-	if (!child) {
-		close(stop[1]);
-		offline_until(cpu, stop[0]);
-	}
-	close(stop[0]);
-
-	/* Until the interrupt has had to leave the CPU some times */
-	for (i = 0; left < 3 && mt_wait_more(&end); i++) {
-		mt_set_affinity(map.virq, cpu);
-		EXPECT_EQ(0, mt_fire(self->fd, MSIX, 3));
-		EXPECT_EQ(0, mt_settle(self->fd, MSIX));
-		left += was == cpu && mt_effective_cpu(map.virq) != cpu;
-		was = mt_effective_cpu(map.virq);
-	}
-	EXPECT_EQ(3, left);
-
-	close(stop[1]);
-	EXPECT_EQ(child, waitpid(child, &status, 0));
-	EXPECT_EQ(0, status);
-	EXPECT_EQ(1, mt_cpu_is_online(cpu));
-	expect_received(_metadata, self, MSIX, 3, 1, i);
-	move_and_fire(_metadata, self, MSIX, 3, map.virq, cpu, i);
+	target.virq = map.virq;
+	fire_while_offline(_metadata, self, &target, 1, cpu);
 }
 
 TEST_F_TIMEOUT(ims, dyn_cpu_offline_managed, MT_TEST_SECONDS)
@@ -821,7 +780,7 @@ TEST_F_TIMEOUT(ims, msi_affinity_while_firing, MT_TEST_SECONDS)
 	nr = enable_msi(_metadata, self);
 	ASSERT_EQ(0, mt_request(self->fd, MSI, 0, nr));
 	ASSERT_EQ(0, mt_counts(self->fd, MSI, 0, nr, NULL, counts));
-	fire_while_moving(_metadata, self, MSI, nr - 1, counts[nr - 1].virq, 200);
+	fire_one_while_moving(_metadata, self, MSI, nr - 1, counts[nr - 1].virq, 200);
 }
 
 TEST_F_TIMEOUT(ims, msi_cpu_offline, MT_TEST_SECONDS)

@@ -1,0 +1,543 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests: Error paths of message stores
+ *
+ * Each operation is tried again and again, and each time another one of its memory
+ * allocations fails, until it gets through without one. It has to fail with an error
+ * code or do without the memory, and it must not leave anything behind. To see the
+ * latter, a ledger is kept of all memory which the operation has allocated, by means
+ * of the tracepoints of the allocator.
+ *
+ * The failures come from the fault injection of the allocator. The n-th allocation
+ * of a task can be selected in the task. But the fault injection leaves allocations
+ * alone which can sleep, and that can only be changed by the superuser in debugfs.
+ * The kernel has no function for it, so the variable behind the file is looked up.
+ */
+#include <linux/debugfs.h>
+#include <linux/delay.h>
+#include <linux/interrupt.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+
+#include <trace/events/kmem.h>
+
+#include "msi_test.h"
+
+#if defined(CONFIG_FAILSLAB) && defined(CONFIG_FAULT_INJECTION_DEBUG_FS) && \
+	defined(CONFIG_TRACEPOINTS)
+
+#define LEDGER_SIZE	512
+
+/**
+ * struct ledger - Memory which was allocated and has not been freed
+ * @lock:	Protects the others
+ * @task:	Whose allocations are of interest
+ * @used:	How many entries there are
+ * @peak:	How many there were at most
+ * @lost:	There were too many
+ * @ptr:	The memory
+ * @site:	Who has allocated it
+ */
+static struct ledger {
+	raw_spinlock_t		lock; /* see above */
+	struct task_struct	*task;
+	unsigned int		used;
+	unsigned int		peak;
+	bool			lost;
+	const void		*ptr[LEDGER_SIZE];
+	unsigned long		site[LEDGER_SIZE];
+} ledger = {
+	.lock = __RAW_SPIN_LOCK_UNLOCKED(ledger.lock),
+};
+
+static void ledger_add(unsigned long site, const void *ptr)
+{
+	unsigned long flags;
+
+	if (READ_ONCE(ledger.task) != current || !in_task() || ZERO_OR_NULL_PTR(ptr))
+		return;
+
+	raw_spin_lock_irqsave(&ledger.lock, flags);
+	if (ledger.used == LEDGER_SIZE) {
+		ledger.lost = true;
+	} else {
+		ledger.ptr[ledger.used] = ptr;
+		ledger.site[ledger.used++] = site;
+		ledger.peak = max(ledger.peak, ledger.used);
+	}
+	raw_spin_unlock_irqrestore(&ledger.lock, flags);
+}
+
+/* By anybody, as some memory is freed by RCU or by a work item */
+static void ledger_del(const void *ptr)
+{
+	unsigned long flags;
+	unsigned int i;
+
+	raw_spin_lock_irqsave(&ledger.lock, flags);
+	for (i = ledger.used; i--; ) {
+		if (ledger.ptr[i] == ptr) {
+			ledger.used--;
+			ledger.ptr[i] = ledger.ptr[ledger.used];
+			ledger.site[i] = ledger.site[ledger.used];
+			break;
+		}
+	}
+	raw_spin_unlock_irqrestore(&ledger.lock, flags);
+}
+
+static void ledger_kmalloc(void *unused, unsigned long site, const void *ptr, size_t req,
+			   size_t size, gfp_t gfp, int node)
+{
+	ledger_add(site, ptr);
+}
+
+static void ledger_cache_alloc(void *unused, unsigned long site, const void *ptr,
+			       struct kmem_cache *cache, gfp_t gfp, int node)
+{
+	ledger_add(site, ptr);
+}
+
+static void ledger_kfree(void *unused, unsigned long site, const void *ptr)
+{
+	ledger_del(ptr);
+}
+
+static void ledger_cache_free(void *unused, unsigned long site, const void *ptr,
+			      const struct kmem_cache *cache)
+{
+	ledger_del(ptr);
+}
+
+static void ledger_open(void)
+{
+	ledger.used = 0;
+	ledger.peak = 0;
+	ledger.lost = false;
+	register_trace_kmalloc(ledger_kmalloc, NULL);
+	register_trace_kmem_cache_alloc(ledger_cache_alloc, NULL);
+	register_trace_kfree(ledger_kfree, NULL);
+	register_trace_kmem_cache_free(ledger_cache_free, NULL);
+	WRITE_ONCE(ledger.task, current);
+}
+
+/* From here on nothing is added any more. What is left is to be freed soon */
+static void ledger_settle(void)
+{
+	unsigned int i;
+
+	WRITE_ONCE(ledger.task, NULL);
+	rcu_barrier();
+	for (i = 0; i < 10 && READ_ONCE(ledger.used); i++)
+		msleep(20);
+}
+
+static void ledger_close(void)
+{
+	unregister_trace_kmem_cache_free(ledger_cache_free, NULL);
+	unregister_trace_kfree(ledger_kfree, NULL);
+	unregister_trace_kmem_cache_alloc(ledger_cache_alloc, NULL);
+	unregister_trace_kmalloc(ledger_kmalloc, NULL);
+	tracepoint_synchronize_unregister();
+}
+
+/* --- Fault injection --------------------------------------------------------- */
+
+/* The variable behind a file of the allocator's fault injection */
+static void *failslab_variable(const char *name)
+{
+	struct dentry *dir = debugfs_lookup("failslab", NULL), *file = NULL;
+	void *variable = NULL;
+
+	if (dir)
+		file = debugfs_lookup(name, dir);
+	if (file)
+		variable = d_inode(file)->i_private;
+	dput(file);
+	dput(dir);
+	return variable;
+}
+
+/* --- Operations -------------------------------------------------------------- */
+
+#define FAULT_IRQS	4
+
+/**
+ * struct fault - What an operation works with
+ * @mt:		The fixture
+ * @kind:	Kind of the store
+ * @group:	Managed resources of the device which the operation may add
+ * @id:		Id of the store
+ * @maps:	Interrupts
+ */
+struct fault {
+	struct msi_test		*mt;
+	enum msi_test_kind	kind;
+	void			*group;
+	int			id;
+	struct msi_map		maps[FAULT_IRQS];
+};
+
+/**
+ * struct fault_op - An operation
+ * @name:	What it is
+ * @before:	Optional: What it needs. Nothing fails in there
+ * @run:	The operation. Returns 0 or an error code
+ * @undo:	Undo @run. Not invoked if that has failed
+ * @after:	Optional: Undo @before
+ * @points:	How many allocations there have to be at the least
+ * @error:	What else @run can return for lack of memory, besides -ENOMEM
+ */
+struct fault_op {
+	const char	*name;
+	void		(*before)(struct fault *f);
+	int		(*run)(struct fault *f);
+	void		(*undo)(struct fault *f);
+	void		(*after)(struct fault *f);
+	unsigned int	points;
+	int		error;
+};
+
+static const struct msi_storage_template *tmpl_of(struct fault *f)
+{
+	return &msi_test_templates[f->kind];
+}
+
+static int run_create(struct fault *f)
+{
+	f->id = msi_create_store(f->mt->dev, tmpl_of(f), 8, &f->mt->hw);
+	return f->id < 0 ? f->id : 0;
+}
+
+static void undo_create(struct fault *f)
+{
+	msi_remove_store(f->mt->dev, f->id);
+	f->mt->hw.released = 0;
+}
+
+static void before_alloc(struct fault *f)
+{
+	f->id = msi_test_create(f->mt, f->kind, 8, &f->mt->hw);
+}
+
+static int run_alloc(struct fault *f)
+{
+	f->maps[0] = msi_store_alloc_irq(f->mt->dev, f->id, 5, NULL, NULL);
+	return f->maps[0].index < 0 ? f->maps[0].index : 0;
+}
+
+static void undo_alloc(struct fault *f)
+{
+	msi_store_free_irq(f->mt->dev, f->id, f->maps[0]);
+}
+
+static int run_alloc_affinity(struct fault *f)
+{
+	struct irq_affinity_desc desc = { };
+
+	cpumask_copy(&desc.mask, cpu_possible_mask);
+	f->maps[0] = msi_store_alloc_irq(f->mt->dev, f->id, MSI_ANY_INDEX, &desc, NULL);
+	return f->maps[0].index < 0 ? f->maps[0].index : 0;
+}
+
+static int run_batch(struct fault *f)
+{
+	union msi_instance_cookie cookies[FAULT_IRQS] = { };
+	int n;
+
+	n = msi_store_alloc_irqs(f->mt->dev, f->id, FAULT_IRQS, FAULT_IRQS, NULL, cookies, f->maps);
+	return n < 0 ? n : 0;
+}
+
+static int run_batch_affinity(struct fault *f)
+{
+	struct irq_affinity affd = { .pre_vectors = 1 };
+	int n;
+
+	n = msi_store_alloc_irqs(f->mt->dev, f->id, FAULT_IRQS, FAULT_IRQS, &affd, NULL, f->maps);
+	return n < 0 ? n : 0;
+}
+
+static void undo_batch(struct fault *f)
+{
+	msi_store_free_irqs(f->mt->dev, f->id, f->maps, FAULT_IRQS);
+}
+
+static int run_device_data(struct fault *f)
+{
+	return msi_setup_device_data(f->mt->dev);
+}
+
+/* Also what was added before a failure. Otherwise it goes with the device's driver */
+static void undo_nothing(struct fault *f) { }
+
+static int run_default_setup(struct fault *f)
+{
+	int ret;
+
+	msi_lock_descs(f->mt->dev);
+	ret = msi_default_store_setup(f->mt->dev, tmpl_of(f), 8);
+	msi_unlock_descs(f->mt->dev);
+	return ret;
+}
+
+/* Another template with the same size, so that the store is made anew next time */
+static void undo_default_setup(struct fault *f)
+{
+	dev_set_msi_domain(f->mt->dev, NULL);
+	run_default_setup(f);
+	dev_set_msi_domain(f->mt->dev, f->mt->parent.domain);
+	f->mt->hw.released = 0;
+}
+
+static void before_default_alloc(struct fault *f)
+{
+	KUNIT_ASSERT_EQ(f->mt->test, run_default_setup(f), 0);
+}
+
+static int run_default_alloc(struct fault *f)
+{
+	struct msi_desc init = { .nvec_used = 1 };
+	int ret;
+
+	msi_lock_descs(f->mt->dev);
+	ret = msi_add_msi_desc(f->mt->dev, &init);
+	init.msi_index = 4;
+	init.nvec_used = 3;
+	if (!ret)
+		ret = msi_add_msi_desc(f->mt->dev, &init);
+	if (!ret)
+		ret = msi_default_store_alloc_irqs(f->mt->dev);
+	/* As the bus does it */
+	if (ret) {
+		msi_default_store_free_irqs(f->mt->dev);
+		msi_free_msi_descs(f->mt->dev);
+	}
+	msi_unlock_descs(f->mt->dev);
+	return ret;
+}
+
+static void undo_default_alloc(struct fault *f)
+{
+	msi_lock_descs(f->mt->dev);
+	msi_default_store_free_irqs(f->mt->dev);
+	msi_free_msi_descs(f->mt->dev);
+	msi_unlock_descs(f->mt->dev);
+}
+
+static const struct fault_op fault_device_data = {
+	.name = "device data", .run = run_device_data, .undo = undo_nothing, .points = 4,
+};
+
+static const struct fault_op fault_ops[] = {
+	{ .name = "create a store", .run = run_create, .undo = undo_create, .points = 8 },
+	{ .name = "allocate one", .before = before_alloc, .run = run_alloc, .undo = undo_alloc,
+	  .after = undo_create, .points = 4 },
+	{ .name = "allocate one with an affinity", .before = before_alloc,
+	  .run = run_alloc_affinity, .undo = undo_alloc, .after = undo_create, .points = 5 },
+	{ .name = "allocate a batch", .before = before_alloc, .run = run_batch,
+	  .undo = undo_batch, .after = undo_create, .points = 16 },
+	{ .name = "allocate a batch and spread it", .before = before_alloc,
+	  .run = run_batch_affinity, .undo = undo_batch, .after = undo_create, .points = 16 },
+};
+
+static const struct fault_op fault_default_ops[] = {
+	{ .name = "set up the default store", .run = run_default_setup,
+	  .undo = undo_default_setup, .points = 6 },
+	{ .name = "allocate from the default store", .before = before_default_alloc,
+	  .run = run_default_alloc, .undo = undo_default_alloc, .points = 10,
+	  .error = -ENOSPC },
+};
+
+/* An operation, and a kind of store: As many as there are of both. From 1 */
+static const void *fault_gen(const void *prev, char *desc)
+{
+	unsigned long n = (unsigned long)prev;
+
+	if (n == ARRAY_SIZE(fault_ops) * MSI_TEST_TEMPLATES)
+		return NULL;
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s: %s",
+		 msi_test_templates[n % MSI_TEST_TEMPLATES].name,
+		 fault_ops[n / MSI_TEST_TEMPLATES].name);
+	return (const void *)(n + 1);
+}
+
+static const void *fault_default_gen(const void *prev, char *desc)
+{
+	const struct fault_op *op = prev;
+
+	op = op ? op + 1 : fault_default_ops;
+	if (op == fault_default_ops + ARRAY_SIZE(fault_default_ops))
+		return NULL;
+	strscpy(desc, op->name, KUNIT_PARAM_DESC_SIZE);
+	return op;
+}
+
+/**
+ * fault_once - Run an operation, with one of its allocations failing
+ * @f:		What it works with
+ * @op:		The operation
+ * @nth:	Which allocation fails. With 0 none does, and nothing is expected
+ *
+ * Return: True if there were that many allocations
+ */
+static bool fault_once(struct fault *f, const struct fault_op *op, unsigned int nth)
+{
+	struct msi_test *mt = f->mt;
+	struct kunit *test = mt->test;
+	unsigned int left, i;
+	int ret;
+
+	f->group = devres_open_group(mt->dev, NULL, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, f->group);
+
+	ledger_open();
+	current->fail_nth = nth;
+	ret = op->run(f);
+	left = current->fail_nth;
+	current->fail_nth = 0;
+
+	if (!ret)
+		op->undo(f);
+	if (op == &fault_device_data)
+		devres_release_group(mt->dev, f->group);
+	else
+		devres_remove_group(mt->dev, f->group);
+	ledger_settle();
+	ledger_close();
+
+	if (!nth)
+		return false;
+
+	/* Without a failure it works. With one it can do so nevertheless */
+	if (left)
+		KUNIT_EXPECT_EQ_MSG(test, ret, 0, "no failure");
+	else if (ret && ret != op->error)
+		KUNIT_EXPECT_EQ_MSG(test, ret, -ENOMEM, "allocation %u failed", nth);
+
+	KUNIT_EXPECT_FALSE(test, ledger.lost);
+	KUNIT_EXPECT_GT(test, ledger.peak, 0);
+	for (i = 0; i < ledger.used; i++) {
+		KUNIT_FAIL(test, "allocation %u of %s failed, and memory of %pS is left", nth,
+			   op->name, (void *)ledger.site[i]);
+	}
+	return !left;
+}
+
+static void fault_each(struct fault *f, const struct fault_op *op)
+{
+	bool *ignore_gfp_wait = failslab_variable("ignore-gfp-wait");
+	unsigned long *verbose = failslab_variable("verbose");
+	int used = f->mt->hw.used, irqs = f->mt->parent.irqs, prepared;
+	unsigned long old_verbose;
+	struct kunit *test = f->mt->test;
+	unsigned int nth;
+	bool failed = true;
+
+	KUNIT_ASSERT_NOT_NULL(test, ignore_gfp_wait);
+	KUNIT_ASSERT_NOT_NULL(test, verbose);
+	f->mt->quiet = true;
+
+	/* Once without a failure, for what is allocated only the first time */
+	if (op->before)
+		op->before(f);
+	prepared = f->mt->parent.prepared;
+	fault_once(f, op, 0);
+
+	old_verbose = *verbose;
+	*verbose = 0;
+	*ignore_gfp_wait = false;
+	for (nth = 1; failed && nth < LEDGER_SIZE; nth++) {
+		failed = fault_once(f, op, nth);
+		KUNIT_EXPECT_EQ_MSG(test, f->mt->hw.used, used, "allocation %u", nth);
+		KUNIT_EXPECT_EQ_MSG(test, f->mt->parent.irqs, irqs, "allocation %u", nth);
+		KUNIT_EXPECT_EQ_MSG(test, f->mt->parent.prepared, prepared, "allocation %u", nth);
+	}
+	*ignore_gfp_wait = true;
+	*verbose = old_verbose;
+
+	/* It was about something, and it came to an end */
+	KUNIT_EXPECT_FALSE(test, failed);
+	KUNIT_EXPECT_GT(test, nth, op->points + 1);
+	if (op->after)
+		op->after(f);
+}
+
+static struct fault *fault_init(struct kunit *test)
+{
+	struct fault *f = kunit_kzalloc(test, sizeof(*f), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, f);
+	f->mt = test->priv;
+	KUNIT_ASSERT_EQ(test, msi_setup_device_data(f->mt->dev), 0);
+	return f;
+}
+
+static void fault_store(struct kunit *test)
+{
+	unsigned long n = (unsigned long)test->param_value - 1;
+	struct fault *f = fault_init(test);
+
+	f->kind = n % MSI_TEST_TEMPLATES;
+	fault_each(f, &fault_ops[n / MSI_TEST_TEMPLATES]);
+}
+
+static void fault_default_store(struct kunit *test)
+{
+	struct fault *f = fault_init(test);
+
+	f->kind = MSI_TEST_DIRECT;
+	fault_each(f, test->param_value);
+}
+
+static void fault_setup(struct kunit *test)
+{
+	struct fault *f = kunit_kzalloc(test, sizeof(*f), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, f);
+	f->mt = test->priv;
+	fault_each(f, &fault_device_data);
+}
+
+/* That memory which stays is found */
+static void fault_ledger(struct kunit *test)
+{
+	void *one, *two;
+
+	ledger_open();
+	one = kmalloc(16, GFP_KERNEL);
+	two = kmalloc(16, GFP_KERNEL);
+	kfree(one);
+	ledger_settle();
+	KUNIT_EXPECT_EQ(test, ledger.used, 1);
+	KUNIT_EXPECT_EQ(test, ledger.peak, 2);
+	KUNIT_EXPECT_PTR_EQ(test, ledger.ptr[0], two);
+	kfree(two);
+	KUNIT_EXPECT_EQ(test, ledger.used, 0);
+	ledger_close();
+}
+
+static struct kunit_case msi_fault_cases[] = {
+	KUNIT_CASE(fault_ledger),
+	KUNIT_CASE(fault_setup),
+	KUNIT_CASE_PARAM(fault_store, fault_gen),
+	KUNIT_CASE_PARAM(fault_default_store, fault_default_gen),
+	{ }
+};
+
+#else
+
+static void fault_nothing(struct kunit *test)
+{
+	kunit_skip(test, "the kernel does not have CONFIG_FAILSLAB, CONFIG_TRACEPOINTS and "
+		   "CONFIG_FAULT_INJECTION_DEBUG_FS");
+}
+
+static struct kunit_case msi_fault_cases[] = {
+	KUNIT_CASE(fault_nothing),
+	{ }
+};
+
+#endif
+
+MSI_TEST_SUITE(msi_fault, msi_fault_cases);
