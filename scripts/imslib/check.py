@@ -27,7 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from . import base as basemod
-from . import boot, compare, cross, devices, initramfs, kernel, qemu, series
+from . import boot, compare, cross, devices, initramfs, kernel, kunit, qemu, series
 from .util import (BUILD, ROOT, Fail, cache, clean_env, digest, digest_code, entry,
                    fresh_log, git, git_env, have_entry, jobs, locked, run, say, step)
 
@@ -555,6 +555,14 @@ def other_architectures(log):
     expect(not wrong, f'{len(wrong)}: {wrong[0] if wrong else ""}; see {log}')
     say(f'        {sum(len(r["objects"]) for r in results.values())} objects, '
         f'{len(results)} configurations of {len(cross.ARCHES)} architectures')
+
+
+# --- KUnit -----------------------------------------------------------------
+
+@test('kunit: the core on UML')
+def kunit_on_uml(log):
+    base, tree, objects, _ = series.snapshot()
+    say(f'        {kunit.run(base, tree, objects, log)} passed')
 
 
 # --- the device ------------------------------------------------------------

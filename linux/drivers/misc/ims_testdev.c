@@ -150,6 +150,7 @@ struct ims_td_ring {
  * @misc:	Character device, registered while bound
  * @dead:	The PCI device is gone. Guarded by @lock.
  * @away:	A test has sent it away, to D3hot. Guarded by @lock.
+ * @saved:	Its configuration space since then. Guarded by @lock.
  * @busy:	A file is open. Guarded by @lock.
  * @forget:	Unbind is to take nothing down. Guarded by @lock.
  * @nr_slots:	Number of slots of each kind, constant
@@ -176,6 +177,7 @@ struct ims_testdev {
 	struct miscdevice	misc;
 	bool			dead;
 	bool			away;
+	struct pci_saved_state	*saved;
 	bool			busy;
 	bool			forget;
 	unsigned int		nr_slots[IMS_TD_NR_KINDS];
@@ -394,10 +396,14 @@ static int ims_td_cmd_submit(void *priv, struct ims_cmd *cmd)
 		ctrl |= FIELD_PREP(IMS_TD_SLOT_CTRL_PASID, cmd->cookie.value);
 	}
 
-	/* A slot that stays unmasked gets its message in one step. */
+	/*
+	 * A slot that stays unmasked gets its message in one step, and a PASID comes
+	 * and goes with the message.
+	 */
 	if (!(cmd->what & IMS_CMD_MSG))
 		opcode = IMS_TD_CMD_OP_CTRL;
-	else if (cmd->what & IMS_CMD_MASK || !cmd->masked)
+	else if (cmd->what & IMS_CMD_MASK || !cmd->masked ||
+		 store->flags & IMS_TESTDEV_STORE_PASID)
 		opcode = IMS_TD_CMD_OP_SET;
 	else
 		opcode = IMS_TD_CMD_OP_MSG;
@@ -1068,6 +1074,10 @@ static int ims_td_fetch(struct ims_testdev *td)
 	lockdep_assert_held(&td->lock);
 
 	ret = pci_set_power_state(td->pdev, PCI_D0);
+	if (ret)
+		return ret;
+
+	ret = pci_load_and_free_saved_state(td->pdev, &td->saved);
 	if (ret)
 		return ret;
 
@@ -2371,13 +2381,23 @@ static int ims_td_ioc_suspend(struct ims_testdev *td, void *arg)
 	if (ret)
 		goto come_back;
 
+	/* A suspend that fails meanwhile makes the PCI core forget what it has saved. */
+	td->saved = pci_store_saved_state(td->pdev);
+	if (!td->saved) {
+		ret = -ENOMEM;
+		goto come_back;
+	}
+
 	ret = pci_set_power_state(td->pdev, PCI_D3hot);
 	if (ret)
-		goto come_back;
+		goto free_saved;
 
 	td->away = true;
 	return 0;
 
+free_saved:
+	kfree(td->saved);
+	td->saved = NULL;
 come_back:
 	ims_td_return(td);
 	return ret;

@@ -122,7 +122,7 @@ void msi_deferred_init_slot(struct msi_slot *slot)
 
 	slot->next_masked = true;
 	raw_spin_lock_irq(&def->dirty_lock);
-	msi_mark_dirty(def, slot, MSI_SYNC_MSG | MSI_SYNC_MASK | MSI_SYNC_FORCE);
+	msi_mark_dirty(def, slot, MSI_SYNC_MSG | MSI_SYNC_MASK | MSI_SYNC_FORCE | MSI_SYNC_NEW);
 	raw_spin_unlock_irq(&def->dirty_lock);
 }
 
@@ -220,18 +220,23 @@ static int msi_sync_slot(struct msi_deferred *def, struct msi_slot *slot, unsign
 	return 0;
 }
 
-/* Sync all dirty slots. Those which fail stay dirty */
-static int msi_deferred_sync(struct msi_deferred *def)
+/*
+ * Sync all dirty slots. Those which fail stay dirty. Returns the first error, and in
+ * @new the first one of a slot which was never synced before.
+ */
+static int msi_deferred_sync(struct msi_deferred *def, int *new)
 {
+	unsigned int dirty, what;
 	struct msi_slot *slot;
-	unsigned int what;
 	int ret = 0, err;
 
 	lockdep_assert_held(&def->lock);
 
+	*new = 0;
 	raw_spin_lock_irq(&def->dirty_lock);
 	while ((slot = list_first_entry_or_null(&def->dirty, struct msi_slot, dirty_node))) {
-		what = slot->dirty & ~MSI_SYNC_FORCE;
+		dirty = slot->dirty;
+		what = dirty & (MSI_SYNC_MSG | MSI_SYNC_MASK);
 		msi_clear_dirty(def, slot);
 		slot->masked = slot->next_masked;
 		raw_spin_unlock_irq(&def->dirty_lock);
@@ -244,6 +249,8 @@ static int msi_deferred_sync(struct msi_deferred *def)
 			msi_mark_dirty(def, slot, what | MSI_SYNC_FORCE);
 			list_move_tail(&slot->dirty_node, &def->failed);
 			ret = ret ?: err;
+			if (dirty & MSI_SYNC_NEW)
+				*new = *new ?: err;
 		}
 	}
 	raw_spin_unlock_irq(&def->dirty_lock);
@@ -282,6 +289,22 @@ static void msi_deferred_unlock(struct msi_dev_store *store)
 	mutex_unlock(&def->lock);
 }
 
+/* As msi_deferred_sync(), and release the bus lock */
+static int __msi_deferred_sync_unlock(struct msi_dev_store *store, int *new)
+{
+	struct msi_deferred *def = store->deferred;
+	int ret = 0;
+
+	*new = 0;
+	if (!def->suspended) {
+		ret = msi_deferred_sync(def, new);
+		if (ret)
+			queue_delayed_work(system_unbound_wq, &def->retry, def->delay);
+	}
+	msi_deferred_unlock(store);
+	return ret;
+}
+
 /**
  * msi_deferred_sync_unlock - Sync the dirty slots and release the bus lock
  * @store:	The store
@@ -291,21 +314,17 @@ static void msi_deferred_unlock(struct msi_dev_store *store)
  *
  * Context: Task context, can sleep.
  *
- * Return: 0 if all slots are in the device as they should be, or the store is
- * suspended. Otherwise the first error code which sync() returned.
+ * Return: 0 if all slots which were added since the bus lock was taken are in the
+ * device, or the store is suspended. Otherwise the first error code which
+ * sync() returned for one of them. Nobody who adds a slot can do something
+ * about an error of another slot.
  */
 int msi_deferred_sync_unlock(struct msi_dev_store *store)
 {
-	struct msi_deferred *def = store->deferred;
-	int ret = 0;
+	int new;
 
-	if (!def->suspended) {
-		ret = msi_deferred_sync(def);
-		if (ret)
-			queue_delayed_work(system_unbound_wq, &def->retry, def->delay);
-	}
-	msi_deferred_unlock(store);
-	return ret;
+	__msi_deferred_sync_unlock(store, &new);
+	return new;
 }
 
 static void msi_deferred_work(struct work_struct *work)
@@ -320,6 +339,7 @@ static void msi_deferred_retry(struct work_struct *work)
 {
 	struct msi_deferred *def = container_of(to_delayed_work(work),
 						struct msi_deferred, retry);
+	int new;
 
 	msi_deferred_lock(def->store);
 	raw_spin_lock_irq(&def->dirty_lock);
@@ -327,7 +347,7 @@ static void msi_deferred_retry(struct work_struct *work)
 	raw_spin_unlock_irq(&def->dirty_lock);
 
 	def->delay = min(def->delay * 2, MSI_RETRY_MAX);
-	if (!msi_deferred_sync_unlock(def->store))
+	if (!__msi_deferred_sync_unlock(def->store, &new))
 		def->delay = MSI_RETRY_MIN;
 }
 
@@ -340,11 +360,12 @@ static void msi_deferred_retry(struct work_struct *work)
 void msi_deferred_suspend(struct msi_dev_store *store)
 {
 	struct msi_deferred *def = store->deferred;
+	int new;
 
 	msi_deferred_lock(store);
 	/* The last which reaches the device. A failure does not matter any more */
 	if (!def->suspended)
-		msi_deferred_sync(def);
+		msi_deferred_sync(def, &new);
 	def->suspended = true;
 	msi_deferred_unlock(store);
 }
@@ -355,13 +376,15 @@ void msi_deferred_suspend(struct msi_dev_store *store)
  *
  * Context: Task context, can sleep. The MSI lock of the device must be held.
  *
- * Return: What msi_deferred_sync_unlock() returns
+ * Return: 0 if all slots are in the device, otherwise the first error code which
+ * sync() returned
  */
 int msi_deferred_resume(struct msi_dev_store *store)
 {
 	struct msi_deferred *def = store->deferred;
 	struct msi_desc *desc;
 	unsigned long index;
+	int new;
 
 	mutex_lock(&def->lock);
 	def->suspended = false;
@@ -373,7 +396,7 @@ int msi_deferred_resume(struct msi_dev_store *store)
 		msi_mark_dirty(def, &desc->slot, MSI_SYNC_MSG | MSI_SYNC_MASK | MSI_SYNC_FORCE);
 		raw_spin_unlock_irq(&def->dirty_lock);
 	}
-	return msi_deferred_sync_unlock(store);
+	return __msi_deferred_sync_unlock(store, &new);
 }
 
 /**

@@ -179,8 +179,8 @@ void msi_store_lock(struct msi_dev_store *store)
  *
  * Context: Task context, can sleep.
  *
- * Return: 0 if all changes have reached the device, or the error code of the first
- * one which has not
+ * Return: 0 if all slots which were added in the batch are in the device, or the error
+ * code of the first one which is not
  */
 int msi_store_sync_unlock(struct msi_dev_store *store)
 {
@@ -407,7 +407,7 @@ static const struct irq_domain_ops msi_device_domain_ops = {
 
 /* What is wrong with a template, NULL if nothing is */
 static const char *msi_template_error(const struct msi_storage_template *tmpl,
-				      unsigned int size)
+				      unsigned int id, unsigned int size)
 {
 	const struct msi_storage_ops *ops = tmpl->ops;
 
@@ -442,6 +442,9 @@ static const char *msi_template_error(const struct msi_storage_template *tmpl,
 		return "it has no slots";
 	if (size > MSI_MAX_INDEX || (tmpl->size && size > tmpl->size))
 		return "it has more slots than can be handled";
+	/* Its descriptors come and go without the bus lock, see msi_add_msi_desc() */
+	if (id == MSI_DEFAULT_STORE && (ops->sync || ops->lock))
+		return "a default store can't be deferred or locked";
 	return NULL;
 }
 
@@ -523,7 +526,7 @@ int msi_store_init(struct device *dev, struct msi_dev_store *store,
 	if (!size)
 		size = tmpl->size;
 
-	error = msi_template_error(tmpl, size);
+	error = msi_template_error(tmpl, store->id, size);
 	if (error) {
 		msi_template_refused(dev, tmpl, error);
 		return -EINVAL;

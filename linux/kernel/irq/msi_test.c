@@ -111,14 +111,19 @@ void msi_test_log_reset(struct msi_test *mt)
 }
 
 /* The interrupt of a slot, 0 if it has none */
-static unsigned int msi_test_slot_irq(const struct msi_slot *slot)
+static unsigned int msi_test_slot_irq(struct msi_slot *slot)
 {
 	struct msi_dev_store *store = container_of(slot->storage, struct msi_dev_store, storage);
 	struct msi_desc *desc;
+	unsigned int i;
 
-	/* As in msi_get_virq() */
-	desc = xa_load(&store->descs, slot->index) ?: xa_load(&store->descs, 0);
-	return desc && desc->irq ? desc->irq + slot->index - desc->msi_index : 0;
+	/* There are several slots in a descriptor only in the default store */
+	desc = xa_load(&store->descs, 0);
+	for (i = 0; desc && i < desc->nvec_used; i++) {
+		if (msi_desc_slot(desc, i) == slot)
+			return desc->irq ? desc->irq + i : 0;
+	}
+	return container_of(slot, struct msi_desc, slot)->irq;
 }
 
 /* What is wrong with the context, if the interrupt descriptor lock has to be held */
@@ -208,8 +213,10 @@ static int msi_test_chip_vcpu(struct irq_data *data, void *info)
 static int msi_test_chip_get_state(struct irq_data *data, enum irqchip_irq_state which,
 				   bool *state)
 {
-	msi_test_called(irq_data_to_test(data), "p.get_state");
-	*state = true;
+	/* That is by synchronize_irq(), and from there often */
+	*state = which != IRQCHIP_STATE_ACTIVE;
+	if (*state)
+		msi_test_called(irq_data_to_test(data), "p.get_state");
 	return 0;
 }
 
@@ -294,10 +301,12 @@ static int msi_test_root_alloc(struct irq_domain *domain, unsigned int virq,
 			       unsigned int nr_irqs, void *arg)
 {
 	struct msi_test *mt = domain->host_data;
-	unsigned int i;
+	unsigned int hwirq, i;
 
+	/* As the parent does it. The bitmap is its own */
+	hwirq = bitmap_find_next_zero_area(mt->parent.hwirqs, MSI_TEST_SLOTS, 0, nr_irqs, 0);
 	for (i = 0; i < nr_irqs; i++) {
-		irq_domain_set_hwirq_and_chip(domain, virq + i, virq + i,
+		irq_domain_set_hwirq_and_chip(domain, virq + i, hwirq + i,
 					      &mt->parent.root_chip, mt);
 	}
 	return 0;
@@ -450,13 +459,14 @@ static int msi_test_create_domains(struct msi_test *mt)
 	if (!parent->fwnodes[0] || !parent->fwnodes[1])
 		return -ENOMEM;
 
-	parent->root = irq_domain_create_hierarchy(NULL, 0, 0, parent->fwnodes[0],
+	/* Linear, because a tree can keep nodes when an insertion fails */
+	parent->root = irq_domain_create_hierarchy(NULL, 0, MSI_TEST_SLOTS, parent->fwnodes[0],
 						   &msi_test_root_ops, mt);
 	if (!parent->root)
 		return -ENOMEM;
 
 	parent->domain = irq_domain_create_hierarchy(parent->root, IRQ_DOMAIN_FLAG_MSI_PARENT,
-						     0, parent->fwnodes[1],
+						     MSI_TEST_SLOTS, parent->fwnodes[1],
 						     &msi_test_parent_ops, mt);
 	if (!parent->domain)
 		return -ENOMEM;
@@ -465,7 +475,6 @@ static int msi_test_create_domains(struct msi_test *mt)
 	return 0;
 }
 
-/* irq_domain_remove() warns if there are interrupts in it */
 static void msi_test_remove_domains(struct msi_test *mt)
 {
 	struct msi_test_parent *parent = &mt->parent;
@@ -501,7 +510,7 @@ static const char *msi_test_op_not_task(const struct msi_storage *storage)
 }
 
 /* What is wrong with an op which can't sleep */
-static const char *msi_test_op_not_atomic(const struct msi_slot *slot)
+static const char *msi_test_op_not_atomic(struct msi_slot *slot)
 {
 	struct msi_test_hw *hw = storage_to_hw(slot->storage);
 
@@ -609,9 +618,9 @@ int msi_test_op_init_slot(struct msi_storage *storage, struct msi_slot *slot)
 	unsigned int i;
 
 	msi_test_called(hw->mt, "init(%u)%s%s%s", slot->index, msi_test_op_not_task(storage),
-		    msi_test_find(hw, slot->index) ? "[in use]" : "",
-		    slot->masked == (storage->ops->mask || storage->ops->sync) ?
-		    "" : "[wrong mask state]");
+			msi_test_find(hw, slot->index) ? "[in use]" : "",
+			slot->masked == (storage->ops->mask || storage->ops->sync) ?
+			"" : "[wrong mask state]");
 	if (hw->bad_cookie && slot->cookie.value == hw->bad_cookie)
 		ret = -EINVAL;
 	if (ret)
@@ -643,7 +652,7 @@ void msi_test_op_free_slot(struct msi_storage *storage, struct msi_slot *slot)
 	struct msi_test_slot *s = slot->priv;
 
 	msi_test_called(hw->mt, "free(%u)%s%s", slot->index, msi_test_op_not_task(storage),
-		    s->used && s->index == slot->index ? "" : "[wrong slot]");
+			s->used && s->index == slot->index ? "" : "[wrong slot]");
 	irq_work_sync(&s->work);
 	s->used = false;
 	hw->used--;
@@ -654,7 +663,8 @@ void msi_test_op_write_msg(struct msi_storage *storage, struct msi_slot *slot,
 {
 	struct msi_test_hw *hw = storage_to_hw(storage);
 
-	msi_test_called(hw->mt, "msg(%u)=%x%s", slot->index, msg->data, msi_test_op_not_atomic(slot));
+	msi_test_called(hw->mt, "msg(%u)=%x%s", slot->index, msg->data,
+			msi_test_op_not_atomic(slot));
 	msi_test_set_msg(hw, slot->priv, msg);
 }
 
@@ -686,10 +696,10 @@ int msi_test_op_sync(struct msi_storage *storage, struct msi_slot *slot, unsigne
 	if (what & MSI_SYNC_MASK)
 		snprintf(mask, sizeof(mask), ",mask=%d", slot->masked);
 	msi_test_called(hw->mt, "sync(%u%s%s)%s%s%s%s%s", slot->index, msg, mask,
-		    msi_test_op_not_task(storage), hw->syncing ? "[not serialized]" : "",
-		    hw->offline ? "[offline]" : "",
-		    s->used && !hw->released ? "" : "[not in use]",
-		    !what || what & ~(MSI_SYNC_MSG | MSI_SYNC_MASK) ? "[unknown]" : "");
+			msi_test_op_not_task(storage), hw->syncing ? "[not serialized]" : "",
+			hw->offline ? "[offline]" : "",
+			s->used && !hw->released ? "" : "[not in use]",
+			!what || what & ~(MSI_SYNC_MSG | MSI_SYNC_MASK) ? "[unknown]" : "");
 
 	hw->syncing = true;
 	if (hw->sync_hook)
@@ -712,7 +722,7 @@ void msi_test_op_lock(struct msi_storage *storage)
 	struct msi_test_hw *hw = storage_to_hw(storage);
 
 	msi_test_called(hw->mt, "lock%s%s%s", msi_test_not_task(), hw->locked ? "[locked]" : "",
-		    hw->offline ? "[offline]" : "");
+			hw->offline ? "[offline]" : "");
 	hw->locked = true;
 }
 
@@ -720,7 +730,8 @@ void msi_test_op_unlock(struct msi_storage *storage)
 {
 	struct msi_test_hw *hw = storage_to_hw(storage);
 
-	msi_test_called(hw->mt, "unlock%s%s", msi_test_not_task(), hw->locked ? "" : "[not locked]");
+	msi_test_called(hw->mt, "unlock%s%s", msi_test_not_task(),
+			hw->locked ? "" : "[not locked]");
 	hw->locked = false;
 }
 
@@ -736,7 +747,7 @@ void msi_test_op_release(struct msi_storage *storage)
 	struct msi_test_hw *hw = storage_to_hw(storage);
 
 	msi_test_called(hw->mt, "release%s%s%s", msi_test_not_task(), hw->used ? "[in use]" : "",
-		    hw->released ? "[twice]" : "");
+			hw->released ? "[twice]" : "");
 	hw->released++;
 }
 
@@ -850,8 +861,10 @@ void msi_test_hw_init(struct msi_test *mt, struct msi_test_hw *hw)
 int msi_test_create(struct msi_test *mt, enum msi_test_kind kind, unsigned int size,
 		    struct msi_test_hw *hw)
 {
-	int id = msi_create_store(mt->dev, &msi_test_templates[kind], size, hw);
+	int id;
 
+	hw->released = 0;
+	id = msi_create_store(mt->dev, &msi_test_templates[kind], size, hw);
 	KUNIT_ASSERT_GT_MSG(mt->test, id, 0, "%s", msi_test_templates[kind].name);
 	return id;
 }
@@ -917,7 +930,8 @@ void msi_test_expect_same(struct msi_test *mt, struct msi_test_hw *hw,
 		s = msi_test_find(hw, maps[i].index);
 		KUNIT_ASSERT_NOT_NULL(mt->test, s);
 		if (slot->storage->ops->is_masked)
-			KUNIT_EXPECT_EQ_MSG(mt->test, s->masked, slot->masked, "slot %u", slot->index);
+			KUNIT_EXPECT_EQ_MSG(mt->test, s->masked, slot->masked,
+					    "slot %u", slot->index);
 		KUNIT_EXPECT_EQ_MSG(mt->test, s->msg.data, slot->msg.data, "slot %u", slot->index);
 		KUNIT_EXPECT_EQ_MSG(mt->test, s->msg.address_lo, slot->msg.address_lo,
 				    "slot %u", slot->index);

@@ -158,6 +158,7 @@ struct msi_test_hw {
  * @hw:			The hardware of a store. Tests with more stores make more
  * @loglock:		Protects @log
  * @log:		What was called
+ * @want:		What is expected to be called
  * @remarks:		A part of the log which is gone had remarks
  * @quiet:		Nothing but remarks goes to the log
  * @mark:		Where the kernel log was when the test started
@@ -174,6 +175,7 @@ struct msi_test {
 	struct msi_test_hw	hw;
 	raw_spinlock_t		loglock; /* see above */
 	struct msi_test_text	log;
+	struct msi_test_text	want;
 	bool			remarks;
 	bool			quiet;
 	u64			mark;
@@ -286,14 +288,30 @@ do {									\
 	msi_test_log_reset(__mt);					\
 } while (0)
 
+/* The same with a text which is put together, of what there is if a condition is true */
+#define MSI_TEST_WANT(_mt, _condition, _fmt, ...)			\
+do {									\
+	if (_condition)							\
+		msi_test_add(&(_mt)->want, _fmt, ##__VA_ARGS__);	\
+} while (0)
+
+#define MSI_TEST_EXPECT_WANT(_mt, _what)				\
+do {									\
+	struct msi_test *__wanted = (_mt);				\
+									\
+	MSI_TEST_EXPECT_LOG_MSG(__wanted, __wanted->want.buf, "%s", _what); \
+	memset(&__wanted->want, 0, sizeof(__wanted->want));		\
+} while (0)
+
 /* Wait for something which happens in the background, with a bound */
 #define msi_test_wait(_condition)					\
 ({									\
 	unsigned long __end = jiffies + 20 * HZ;			\
+	bool __done;							\
 									\
-	while (!(_condition) && time_before(jiffies, __end))		\
+	while (!(__done = (_condition)) && time_before(jiffies, __end))	\
 		msleep(1 + jiffies_to_msecs(1));			\
-	(_condition);							\
+	__done;								\
 })
 
 #endif /* KERNEL_IRQ_MSI_TEST_H */

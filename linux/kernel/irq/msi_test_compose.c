@@ -34,7 +34,6 @@ static_assert(!(COMPOSE_FLAGS & COMPOSE_PARENTS));
  * @map:	An interrupt of it
  * @data:	The interrupt's data in the device domain
  * @chip:	The interrupt chip which came out of it
- * @want:	What is expected to be called
  */
 struct compose {
 	struct msi_test		*mt;
@@ -47,7 +46,6 @@ struct compose {
 	struct msi_map		map;
 	struct irq_data		*data;
 	struct irq_chip		*chip;
-	struct msi_test_text	want;
 };
 
 /* A pair is a number, which starts with 1: The first pointer must not be NULL */
@@ -122,12 +120,8 @@ static void compose_exit(struct compose *c)
 	msi_test_log_reset(c->mt);
 }
 
-/* What is expected: @fmt, if @condition */
-#define WANT(_c, _condition, _fmt, ...)						\
-do {										\
-	if (_condition)								\
-		msi_test_add(&(_c)->want, _fmt, ##__VA_ARGS__);			\
-} while (0)
+#define WANT(_c, ...)		MSI_TEST_WANT((_c)->mt, __VA_ARGS__)
+#define EXPECT_WANT(_c, _what)	MSI_TEST_EXPECT_WANT((_c)->mt, _what)
 
 static void want_bus_lock(struct compose *c)
 {
@@ -154,12 +148,6 @@ static void want_affinity(struct compose *c, bool hook, int ret)
 		WANT(c, true, "msg(%u)=%x", SLOT, 0x100 + (c->mt->parent.generation << 12));
 	}
 }
-
-#define EXPECT_WANT(_c, _what)							\
-do {										\
-	MSI_TEST_EXPECT_LOG_MSG((_c)->mt, (_c)->want.buf, "%s", _what);		\
-	memset(&(_c)->want, 0, sizeof((_c)->want));				\
-} while (0)
 
 /* The hardware and the core agree about what the slot is like */
 static void expect_slot(struct compose *c, bool masked, u32 data)
@@ -289,7 +277,7 @@ static void compose_parent_only(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, c->chip->irq_retrigger(c->data), 0);
 
 	parent->chip.irq_set_vcpu_affinity = NULL;
-	KUNIT_EXPECT_EQ(test, irq_set_vcpu_affinity(c->map.virq, NULL), -ENOSYS);
+	KUNIT_EXPECT_LT(test, irq_set_vcpu_affinity(c->map.virq, NULL), 0);
 	MSI_TEST_EXPECT_LOG(c->mt, "");
 
 	compose_exit(c);
@@ -338,7 +326,7 @@ static void compose_affinity_with(struct compose *c, bool hook)
 		raw_spin_unlock_irqrestore(&irq_to_desc(c->map.virq)->lock, flags);
 
 		want_affinity(c, hook, rets[i]);
-		if (strstr(c->want.buf, "nomask"))
+		if (strstr(c->mt->want.buf, "nomask"))
 			KUNIT_EXPECT_EQ(test, ret, IRQ_SET_MASK_OK);
 		else
 			KUNIT_EXPECT_EQ(test, ret, rets[i]);
@@ -374,7 +362,7 @@ static void compose_affinity_no_message(struct kunit *test)
 	ret = c->chip->irq_set_affinity(c->data, cpumask_of(0), false);
 	raw_spin_unlock_irqrestore(&irq_to_desc(c->map.virq)->lock, flags);
 
-	KUNIT_EXPECT_EQ(test, ret, c->flags & MSI_PARENT_STABLE_MSG ? 0 : -ENOSYS);
+	KUNIT_EXPECT_EQ(test, ret < 0, !(c->flags & MSI_PARENT_STABLE_MSG));
 	MSI_TEST_EXPECT_LOG(c->mt, "p.affinity");
 
 	compose_exit(c);
@@ -507,9 +495,12 @@ static void compose_life(struct kunit *test)
 	for (used = false; ; used = true) {
 		compose_irq(c);
 		WANT(c, c->lock, "lock");
-		WANT(c, true, "init(%u) p.alloc", SLOT);
-		WANT(c, c->deferred, "p.activate p.compose sync(%u,msg=100,mask=1)", SLOT);
+		WANT(c, true, "init(%u)", SLOT);
 		WANT(c, c->lock, "unlock");
+		WANT(c, true, "p.alloc");
+		WANT(c, c->deferred && c->lock, "lock");
+		WANT(c, c->deferred, "p.activate p.compose sync(%u,msg=100,mask=1)", SLOT);
+		WANT(c, c->deferred && c->lock, "unlock");
 		EXPECT_WANT(c, "allocate");
 		expect_slot(c, true, c->deferred ? 0x100 : 0);
 
@@ -521,8 +512,10 @@ static void compose_life(struct kunit *test)
 		WANT(c, c->lock, "lock");
 		WANT(c, c->deferred && !reserve, "p.deactivate");
 		WANT(c, c->deferred, "sync(%u,msg=0)", SLOT);
-		WANT(c, c->lock, "unlock lock");
-		WANT(c, true, "p.free free(%u)", SLOT);
+		WANT(c, c->lock, "unlock");
+		WANT(c, true, "p.free");
+		WANT(c, c->lock, "lock");
+		WANT(c, true, "free(%u)", SLOT);
 		WANT(c, c->lock, "unlock");
 		EXPECT_WANT(c, "free what was never requested");
 	}
@@ -566,8 +559,10 @@ static void compose_life(struct kunit *test)
 	expect_slot(c, true, 0);
 
 	msi_store_free_irq(c->mt->dev, c->id, c->map);
-	WANT(c, c->lock, "lock unlock lock");
-	WANT(c, true, "p.free free(%u)", SLOT);
+	WANT(c, c->lock, "lock unlock");
+	WANT(c, true, "p.free");
+	WANT(c, c->lock, "lock");
+	WANT(c, true, "free(%u)", SLOT);
 	WANT(c, c->lock, "unlock");
 	EXPECT_WANT(c, "free");
 

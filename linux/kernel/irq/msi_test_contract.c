@@ -426,8 +426,8 @@ static void contract_core(struct kunit *test)
 		expect_broken(c, MSI_CONTRACT_INIT_UNMASKED, 1);
 
 		contract_where = i ? SYNC : UNMASK;
-		KUNIT_ASSERT_EQ(test, request_irq(map.virq, msi_test_handler, 0, "msi_kunit", c->mt),
-				0);
+		KUNIT_ASSERT_EQ(test, request_irq(map.virq, msi_test_handler, 0, "msi_kunit",
+						  c->mt), 0);
 		expect_broken(c, MSI_CONTRACT_NOT_UNMASKED, 1);
 
 		contract_where = i ? SYNC : MASK;
@@ -454,7 +454,8 @@ static void contract_core(struct kunit *test)
 		expect_broken(c, MSI_CONTRACT_PREEMPT, 1);
 		contract_where = LOCK;
 		map = msi_test_alloc(c->mt, c->id[i], 4);
-		expect_broken(c, MSI_CONTRACT_PREEMPT, 1);
+		/* A deferred store is locked once more for the message */
+		expect_broken(c, MSI_CONTRACT_PREEMPT, 1 + i);
 		contract_where = UNLOCK;
 		msi_store_free_irq(c->mt->dev, c->id[i], map);
 		expect_broken(c, MSI_CONTRACT_PREEMPT, 2);

@@ -324,6 +324,7 @@ static void deferred_threaded(struct kunit *test)
 	struct msi_test *mt = test->priv;
 	unsigned int i, n, irq;
 	struct deferred *d;
+	int ret;
 
 	for (i = 0; i < 8; i++) {
 		mt->parent.ops.handler = flows[i & 1];
@@ -331,8 +332,9 @@ static void deferred_threaded(struct kunit *test)
 		irq = d->maps[2].virq;
 		atomic_set(&mt->handled, 0);
 		/* Without a primary handler it has to be oneshot, or safe without it */
-		KUNIT_ASSERT_EQ(test, request_threaded_irq(irq, i & 2 ? wake_thread : NULL,
-				msi_test_handler, irqflags[i >> 2], "msi_kunit", mt), 0);
+		ret = request_threaded_irq(irq, i & 2 ? wake_thread : NULL, msi_test_handler,
+					   irqflags[i >> 2], "msi_kunit", mt);
+		KUNIT_ASSERT_EQ(test, ret, 0);
 		for (n = 1; n <= 5; n++) {
 			msi_test_fire(mt, d->hw, 2);
 			KUNIT_EXPECT_TRUE(test, msi_test_wait(atomic_read(&mt->handled) == n));
@@ -422,7 +424,8 @@ static void deferred_while_syncing(struct kunit *test)
 	d->hw->sync_ret = -EIO;
 	msi_store_lock(d->store);
 	set_msg(d, 0, 0x1dd);
-	KUNIT_EXPECT_EQ(test, msi_store_sync_unlock(d->store), -EIO);
+	KUNIT_EXPECT_EQ(test, msi_store_sync_unlock(d->store), 0);
+	KUNIT_EXPECT_NE(test, slot_of(d, 0)->dirty, 0);
 	d->hw->sync_ret = 0;
 	KUNIT_EXPECT_TRUE(test, msi_test_wait(!slot_of(d, 0)->dirty));
 	KUNIT_EXPECT_TRUE(test, hw_slot(d, 0)->masked);
@@ -453,8 +456,9 @@ static void deferred_alloc_fails(struct kunit *test)
 	map = msi_store_alloc_irq(d->mt->dev, d->id, 7, NULL, NULL);
 	KUNIT_EXPECT_EQ(test, map.index, -EREMOTEIO);
 	KUNIT_EXPECT_EQ(test, map.virq, 0);
-	KUNIT_EXPECT_EQ(test, strncmp(d->mt->log.buf, "lock init(7) p.alloc p.activate p.compose "
-				      "sync(7,msg=104,mask=1) unlock ", 70), 0);
+	MSI_TEST_WANT(d->mt, true, "lock init(7) unlock p.alloc lock p.activate p.compose");
+	MSI_TEST_WANT(d->mt, true, "sync(7,msg=104,mask=1) unlock");
+	KUNIT_EXPECT_EQ(test, strncmp(d->mt->log.buf, d->mt->want.buf, d->mt->want.len), 0);
 	KUNIT_EXPECT_NULL(test, msi_test_find(d->hw, 7));
 	KUNIT_EXPECT_EQ(test, d->store->used, IRQS);
 	KUNIT_EXPECT_EQ(test, d->mt->parent.irqs, IRQS);
@@ -536,10 +540,10 @@ static void deferred_retry(struct kunit *test)
 	disable_irq(d->maps[0].virq);
 	msi_store_lock(d->store);
 	set_mask(d, 0, true);
-	KUNIT_EXPECT_EQ(test, msi_store_sync_unlock(d->store), -EIO);
+	msi_store_sync_unlock(d->store);
 	msi_store_lock(d->store);
 	set_mask(d, 0, false);
-	KUNIT_EXPECT_EQ(test, msi_store_sync_unlock(d->store), -EIO);
+	msi_store_sync_unlock(d->store);
 	KUNIT_EXPECT_GE(test, READ_ONCE(deferred_tried), 2);
 	KUNIT_EXPECT_TRUE(test, msi_test_wait(READ_ONCE(deferred_tried) >= 3));
 	KUNIT_EXPECT_LT(test, deferred_tries[2] - deferred_tries[0], 5 * HZ);

@@ -416,9 +416,10 @@ static void store_free_wrong(struct kunit *test)
 static void batch_log(struct kunit *test)
 {
 	enum msi_test_kind kind = kind_of(test);
+	bool reserve = IS_ENABLED(CONFIG_GENERIC_IRQ_RESERVATION_MODE);
+	bool early = kind == MSI_TEST_DIRECT_EARLY;
 	bool deferred = msi_test_is_deferred(kind);
-	bool early = deferred || kind == MSI_TEST_DIRECT_EARLY;
-	struct msi_test_text want = { };
+	bool lock = msi_test_has_lock(kind);
 	struct msi_test *mt = test->priv;
 	union msi_instance_cookie cookies[3];
 	struct msi_map maps[3], hole;
@@ -433,42 +434,44 @@ static void batch_log(struct kunit *test)
 		cookies[i].value = 0x70 + i;
 	KUNIT_ASSERT_EQ(test, msi_store_alloc_irqs(mt->dev, id, 3, 3, NULL, cookies, maps), 3);
 
-	if (msi_test_has_lock(kind))
-		msi_test_add(&want, "lock");
+	MSI_TEST_WANT(mt, lock, "lock");
 	for (i = 0; i < 3; i++) {
 		KUNIT_EXPECT_EQ(test, maps[i].index, i ? i + 1 : 0);
 		KUNIT_EXPECT_EQ(test, msi_test_irq_slot(maps[i].virq)->index, maps[i].index);
-		KUNIT_EXPECT_EQ(test, msi_test_find(&mt->hw, maps[i].index)->cookie.value, 0x70 + i);
-		msi_test_add(&want, "init(%d) p.alloc", maps[i].index);
-		if (early)
-			msi_test_add(&want, "p.activate p.compose");
-		if (early && !deferred)
-			msi_test_add(&want, "msg(%d)=%x", maps[i].index, 0x101 + i);
+		KUNIT_EXPECT_EQ(test, msi_test_find(&mt->hw, maps[i].index)->cookie.value,
+				cookies[i].value);
+		MSI_TEST_WANT(mt, true, "init(%d)", maps[i].index);
 	}
-	for (i = 0; deferred && i < 3; i++)
-		msi_test_add(&want, "sync(%d,msg=%x,mask=1)", maps[i].index, 0x101 + i);
-	if (msi_test_has_lock(kind))
-		msi_test_add(&want, "unlock");
-	MSI_TEST_EXPECT_LOG(mt, want.buf);
+	MSI_TEST_WANT(mt, lock, "unlock");
+	for (i = 0; i < 3; i++) {
+		MSI_TEST_WANT(mt, true, "p.alloc");
+		MSI_TEST_WANT(mt, early, "p.activate p.compose msg(%d)=%x", maps[i].index,
+			      0x101 + i);
+	}
+	MSI_TEST_WANT(mt, lock && deferred, "lock");
+	for (i = 0; i < 3; i++)
+		MSI_TEST_WANT(mt, deferred, "p.activate p.compose");
+	for (i = 0; i < 3; i++)
+		MSI_TEST_WANT(mt, deferred, "sync(%d,msg=%x,mask=1)", maps[i].index, 0x101 + i);
+	MSI_TEST_WANT(mt, lock && deferred, "unlock");
+	MSI_TEST_EXPECT_WANT(mt, "allocate");
 
 	msi_store_free_irqs(mt->dev, id, maps, 3);
-	memset(&want, 0, sizeof(want));
-	if (msi_test_has_lock(kind))
-		msi_test_add(&want, "lock");
-	for (i = 0; early && !IS_ENABLED(CONFIG_GENERIC_IRQ_RESERVATION_MODE) && i < 3; i++) {
-		if (!deferred)
-			msi_test_add(&want, "msg(%d)=0", maps[i].index);
-		msi_test_add(&want, "p.deactivate");
+	MSI_TEST_WANT(mt, lock, "lock");
+	for (i = 0; i < 3; i++) {
+		MSI_TEST_WANT(mt, early && !reserve, "msg(%d)=0", maps[i].index);
+		MSI_TEST_WANT(mt, (early || deferred) && !reserve, "p.deactivate");
 	}
-	for (i = 0; deferred && i < 3; i++)
-		msi_test_add(&want, "sync(%d,msg=0)", maps[i].index);
-	if (msi_test_has_lock(kind))
-		msi_test_add(&want, "unlock lock");
 	for (i = 0; i < 3; i++)
-		msi_test_add(&want, "p.free free(%d)", maps[i].index);
-	if (msi_test_has_lock(kind))
-		msi_test_add(&want, "unlock");
-	MSI_TEST_EXPECT_LOG(mt, want.buf);
+		MSI_TEST_WANT(mt, deferred, "sync(%d,msg=0)", maps[i].index);
+	MSI_TEST_WANT(mt, lock, "unlock");
+	for (i = 0; i < 3; i++)
+		MSI_TEST_WANT(mt, true, "p.free");
+	MSI_TEST_WANT(mt, lock, "lock");
+	for (i = 0; i < 3; i++)
+		MSI_TEST_WANT(mt, true, "free(%d)", maps[i].index);
+	MSI_TEST_WANT(mt, lock, "unlock");
+	MSI_TEST_EXPECT_WANT(mt, "free");
 
 	msi_store_free_irq(mt->dev, id, hole);
 	msi_remove_store(mt->dev, id);
@@ -530,6 +533,7 @@ static void batch_undone(struct kunit *test)
 	unsigned int bad;
 	int id, ret;
 
+	mt->quiet = true;
 	id = msi_test_create(mt, kind_of(test), 2 * BATCH, &mt->hw);
 	mt->hw.bad_cookie = 0xbad;
 
@@ -628,9 +632,10 @@ static void batch_affinity(struct kunit *test)
 	unsigned int count = num_possible_cpus() + 2;
 	struct msi_test *mt = test->priv;
 	struct msi_map *maps;
+	const struct cpumask *mask;
 	struct cpumask *all;
 	unsigned int i;
-	int id;
+	int id, ret;
 
 	maps = kunit_kcalloc(test, count, sizeof(*maps), GFP_KERNEL);
 	all = kunit_kzalloc(test, sizeof(*all), GFP_KERNEL);
@@ -639,7 +644,8 @@ static void batch_affinity(struct kunit *test)
 	mt->quiet = true;
 
 	id = msi_test_create(mt, kind_of(test), MSI_TEST_SLOTS, &mt->hw);
-	KUNIT_ASSERT_EQ(test, msi_store_alloc_irqs(mt->dev, id, 3, count, &affd, NULL, maps), count);
+	ret = msi_store_alloc_irqs(mt->dev, id, 3, count, &affd, NULL, maps);
+	KUNIT_ASSERT_EQ(test, ret, count);
 
 	for (i = 0; i < count; i++) {
 		struct irq_data *data = irq_get_irq_data(maps[i].virq);
@@ -649,9 +655,9 @@ static void batch_affinity(struct kunit *test)
 				spread && !msi_test_is_deferred(kind_of(test)));
 		/* Each CPU has one. The others can be on any CPU, or on the default ones */
 		if (spread) {
-			KUNIT_EXPECT_FALSE(test, cpumask_intersects(all,
-						 irq_data_get_affinity_mask(data)));
-			cpumask_or(all, all, irq_data_get_affinity_mask(data));
+			mask = irq_data_get_affinity_mask(data);
+			KUNIT_EXPECT_FALSE(test, cpumask_intersects(all, mask));
+			cpumask_or(all, all, mask);
 		}
 	}
 	if (IS_ENABLED(CONFIG_SMP))
@@ -662,9 +668,9 @@ static void batch_affinity(struct kunit *test)
 	mt->parent.limit = 3;
 	KUNIT_ASSERT_EQ(test, msi_store_alloc_irqs(mt->dev, id, 3, count, &affd, NULL, maps),
 			min(count, 3U));
+	mask = irq_data_get_affinity_mask(irq_get_irq_data(maps[1].virq));
 	if (IS_ENABLED(CONFIG_SMP))
-		KUNIT_EXPECT_TRUE(test, cpumask_equal(cpu_possible_mask,
-				  irq_data_get_affinity_mask(irq_get_irq_data(maps[1].virq))));
+		KUNIT_EXPECT_TRUE(test, cpumask_equal(cpu_possible_mask, mask));
 	msi_store_free_irqs(mt->dev, id, maps, min(count, 3U));
 	KUNIT_EXPECT_EQ(test, mt->hw.used, 0);
 
@@ -693,8 +699,9 @@ static void store_affinity(struct kunit *test)
 		map = msi_store_alloc_irq(mt->dev, id, 3, &desc, NULL);
 	}
 	KUNIT_ASSERT_EQ(test, map.index, 3);
-	KUNIT_EXPECT_EQ(test, irqd_affinity_is_managed(irq_get_irq_data(map.virq)),
-			!!desc.is_managed);
+	if (IS_ENABLED(CONFIG_SPARSE_IRQ))
+		KUNIT_EXPECT_EQ(test, irqd_affinity_is_managed(irq_get_irq_data(map.virq)),
+				!!desc.is_managed);
 	msi_store_free_irq(mt->dev, id, map);
 	msi_remove_store(mt->dev, id);
 }
@@ -709,6 +716,12 @@ static unsigned int count_descs(struct msi_test *mt, enum msi_desc_filter filter
 	msi_for_each_desc(desc, mt->dev, filter)
 		n++;
 	return n;
+}
+
+/* The MSI lock is held */
+static int setup_default(struct msi_test *mt, enum msi_test_kind kind, unsigned int size)
+{
+	return msi_default_store_setup(mt->dev, &msi_test_templates[kind], size);
 }
 
 /* The kinds which a default store can be of */
@@ -733,8 +746,7 @@ static void default_iterate(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, msi_setup_device_data(mt->dev), 0);
 	msi_lock_descs(mt->dev);
-	KUNIT_EXPECT_EQ(test, msi_default_store_setup(mt->dev, &msi_test_templates[kind_of(test)], 8),
-			0);
+	KUNIT_EXPECT_EQ(test, setup_default(mt, kind_of(test), 8), 0);
 	KUNIT_EXPECT_EQ(test, count_descs(mt, MSI_DESC_ALL), 0);
 
 	for (i = 0; i < ARRAY_SIZE(index) && !ret; i++) {
@@ -785,8 +797,7 @@ static void default_multi(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, msi_setup_device_data(mt->dev), 0);
 	msi_lock_descs(mt->dev);
-	KUNIT_EXPECT_EQ(test, msi_default_store_setup(mt->dev, &msi_test_templates[MSI_TEST_DIRECT], 8),
-			0);
+	KUNIT_EXPECT_EQ(test, setup_default(mt, MSI_TEST_DIRECT, 8), 0);
 	KUNIT_EXPECT_EQ(test, msi_add_msi_desc(mt->dev, &init), 0);
 	KUNIT_EXPECT_EQ(test, mt->hw.used, 4);
 	KUNIT_EXPECT_EQ(test, msi_default_store_alloc_irqs(mt->dev), 0);
@@ -834,8 +845,7 @@ static void default_dynamic(struct kunit *test)
 	map = msi_default_store_alloc_irq(mt->dev, &init);
 	KUNIT_EXPECT_EQ(test, map.index, -ENODEV);
 
-	KUNIT_EXPECT_EQ(test, msi_default_store_setup(mt->dev, &msi_test_templates[kind_of(test)], 4),
-			0);
+	KUNIT_EXPECT_EQ(test, setup_default(mt, kind_of(test), 4), 0);
 	map = msi_default_store_alloc_irq(mt->dev, &init);
 	init.msi_index = 3;
 	last = msi_default_store_alloc_irq(mt->dev, &init);
@@ -890,14 +900,32 @@ static void default_setup_again(struct kunit *test)
 
 static const char debugfs_file[] = "irq/msi/msi_kunit";
 
+static int add_store(char *buf, int id, const char *name, const char *kind, unsigned int size,
+		     unsigned int in_use)
+{
+	int n;
+
+	n = sprintf(buf, "store: %d\n", id);
+	n += sprintf(buf + n, " name:    %s\n", name);
+	n += sprintf(buf + n, " domain:  TEST-%s.%d-msi_kunit\n", name, id);
+	n += sprintf(buf + n, " parent:  TEST\n");
+	n += sprintf(buf + n, " kind:    %s\n", kind);
+	n += sprintf(buf + n, " size:    %u\n", size);
+	n += sprintf(buf + n, " used:    %u\n", in_use);
+	n += sprintf(buf + n, " slot        irq cookie             address            ");
+	return n + sprintf(buf + n, "data     state\n");
+}
+
 static void debugfs_text(struct kunit *test)
 {
+	static const char row[] = " %-8u %6d 0x%016llx 0x%016x %08x %s\n";
 	union msi_instance_cookie cookie = { .value = 0xc00c1e };
 	struct msi_test *mt = test->priv;
 	struct msi_map map[3];
 	struct msi_slot *slot;
 	int direct, deferred;
 	char *want, *buf;
+	int n;
 
 	if (!IS_ENABLED(CONFIG_GENERIC_IRQ_DEBUGFS))
 		kunit_skip(test, "the kernel does not have CONFIG_GENERIC_IRQ_DEBUGFS");
@@ -917,22 +945,11 @@ static void debugfs_text(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, request_irq(map[0].virq, msi_test_handler, 0, "msi_kunit", mt), 0);
 	KUNIT_ASSERT_EQ(test, request_irq(map[2].virq, msi_test_handler, 0, "msi_kunit", mt), 0);
 
-#define HEAD(_id, _name, _kind, _size, _used)						\
-	"store: " _id "\n"								\
-	" name:    " _name "\n"								\
-	" domain:  TEST-" _name "." _id "-msi_kunit\n"					\
-	" parent:  TEST\n"								\
-	" kind:    " _kind "\n"								\
-	" size:    " _size "\n"								\
-	" used:    " _used "\n"								\
-	" slot        irq cookie             address            data     state\n"
-	snprintf(want, 4096,
-		 HEAD("1", "direct", "direct", "8", "1")
-		 " 3        %6u 0x0000000000000000 0x00000000fee00000 00000100 unmasked\n"
-		 HEAD("2", "deferred", "deferred", "1048576", "2")
-		 " 2        %6u 0x0000000000000000 0x00000000fee00000 00000101 masked\n"
-		 " 1048575  %6u 0x0000000000c00c1e 0x00000000fee00000 00000102 unmasked\n",
-		 map[0].virq, map[1].virq, map[2].virq);
+	n = add_store(want, direct, "direct", "direct", 8, 1);
+	n += sprintf(want + n, row, 3, map[0].virq, 0ULL, 0xfee00000, 0x100, "unmasked");
+	n += add_store(want + n, deferred, "deferred", "deferred", 1 << 20, 2);
+	n += sprintf(want + n, row, 2, map[1].virq, 0ULL, 0xfee00000, 0x101, "masked");
+	sprintf(want + n, row, 0xfffff, map[2].virq, cookie.value, 0xfee00000, 0x102, "unmasked");
 	KUNIT_EXPECT_STREQ(test, msi_test_read(debugfs_file, buf, 4096, true), want);
 
 	/* What the core wants is shown, and that the device has not been told yet */
@@ -940,15 +957,13 @@ static void debugfs_text(struct kunit *test)
 	slot = msi_test_irq_slot(map[2].virq);
 	msi_deferred_set_mask(slot, true);
 	free_irq(map[0].virq, mt);
-	snprintf(want, 4096,
-		 HEAD("1", "direct", "direct", "8", "1")
-		 " 3        %6u 0x0000000000000000 0x0000000000000000 00000000 masked\n"
-		 HEAD("2", "deferred", "deferred, suspended", "1048576", "2")
-		 " 2        %6u 0x0000000000000000 0x00000000fee00000 00000101 masked\n"
-		 " 1048575  %6u 0x0000000000c00c1e 0x00000000fee00000 00000102 masked dirty\n",
-		 map[0].virq, map[1].virq, map[2].virq);
+	n = add_store(want, direct, "direct", "direct", 8, 1);
+	n += sprintf(want + n, row, 3, map[0].virq, 0ULL, 0, 0, "masked");
+	n += add_store(want + n, deferred, "deferred", "deferred, suspended", 1 << 20, 2);
+	n += sprintf(want + n, row, 2, map[1].virq, 0ULL, 0xfee00000, 0x101, "masked");
+	sprintf(want + n, row, 0xfffff, map[2].virq, cookie.value, 0xfee00000, 0x102,
+		"masked dirty");
 	KUNIT_EXPECT_STREQ(test, msi_test_read(debugfs_file, buf, 4096, true), want);
-#undef HEAD
 	msi_deferred_set_mask(slot, false);
 	KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, deferred), 0);
 
@@ -1044,7 +1059,6 @@ static void restore(struct kunit *test)
 	enum msi_test_kind kind = kind_of(test);
 	bool mask = msi_test_can_mask(kind), lock = msi_test_has_lock(kind);
 	bool deferred = msi_test_is_deferred(kind);
-	struct msi_test_text want = { };
 	struct msi_test *mt = test->priv;
 	struct msi_map maps[RESTORE];
 	unsigned int i, round;
@@ -1060,23 +1074,22 @@ static void restore(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, request_irq(maps[2].virq, msi_test_handler, 0, "msi_kunit", mt), 0);
 	msi_test_expect_same(mt, &mt->hw, maps, RESTORE);
 
-	if (lock)
-		msi_test_add(&want, "lock");
+	MSI_TEST_WANT(mt, lock, "lock");
 	for (i = 0; i < RESTORE; i++) {
 		struct msi_slot *slot = msi_test_irq_slot(maps[i].virq);
 
 		if (deferred) {
-			msi_test_add(&want, "sync(%u,msg=%x,mask=%d)", i, slot->msg.data, i < 2);
+			msi_test_add(&mt->want, "sync(%u,msg=%x,mask=%d)", i, slot->msg.data,
+				     i < 2);
 			continue;
 		}
 		if (mask)
-			msi_test_add(&want, "mask(%u)", i);
-		msi_test_add(&want, "msg(%u)=%x", i, slot->msg.data);
+			msi_test_add(&mt->want, "mask(%u)", i);
+		msi_test_add(&mt->want, "msg(%u)=%x", i, slot->msg.data);
 		if (mask && i == 2)
-			msi_test_add(&want, "unmask(%u)", i);
+			msi_test_add(&mt->want, "unmask(%u)", i);
 	}
-	if (lock)
-		msi_test_add(&want, "unlock");
+	MSI_TEST_WANT(mt, lock, "unlock");
 
 	/* By the bus, unless it has to wait for the driver, and by the driver */
 	for (round = 0; round < 2; round++) {
@@ -1092,7 +1105,7 @@ static void restore(struct kunit *test)
 				continue;
 			}
 		}
-		MSI_TEST_EXPECT_LOG(mt, want.buf);
+		MSI_TEST_EXPECT_LOG(mt, mt->want.buf);
 		msi_test_expect_same(mt, &mt->hw, maps, RESTORE);
 	}
 
@@ -1149,14 +1162,15 @@ static void forgotten_store(struct kunit *test)
 /* The default store is the bus', but its interrupts are the driver's */
 static void forgotten_default(struct kunit *test)
 {
+	static const char says[] =
+		"Interrupts of TEST-direct-msi_kunit were not freed by the driver";
 	struct msi_desc init = { .nvec_used = 1 };
 	struct msi_test *mt = test->priv;
 	unsigned int irq;
 
 	KUNIT_ASSERT_EQ(test, msi_setup_device_data(mt->dev), 0);
 	msi_lock_descs(mt->dev);
-	KUNIT_EXPECT_EQ(test, msi_default_store_setup(mt->dev, &msi_test_templates[MSI_TEST_DIRECT], 4),
-			0);
+	KUNIT_EXPECT_EQ(test, setup_default(mt, MSI_TEST_DIRECT, 4), 0);
 	KUNIT_EXPECT_EQ(test, msi_add_msi_desc(mt->dev, &init), 0);
 	KUNIT_EXPECT_EQ(test, msi_default_store_alloc_irqs(mt->dev), 0);
 	msi_unlock_descs(mt->dev);
@@ -1168,7 +1182,7 @@ static void forgotten_default(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, request_irq(irq, msi_test_handler, 0, "msi_kunit", mt), 0);
 
 	msi_test_unbind(mt);
-	KUNIT_EXPECT_TRUE(test, msi_test_printed(mt, "Interrupts of TEST-direct-msi_kunit were not freed by the driver"));
+	KUNIT_EXPECT_TRUE(test, msi_test_printed(mt, says));
 	KUNIT_EXPECT_EQ(test, mt->hw.used, 0);
 	KUNIT_EXPECT_EQ(test, mt->hw.released, 1);
 }

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The KUnit tests of message stores, run by the kernel's own kunit.py on UML.
+
+Words
+  suite   a group of tests in the kernel, MSI_TEST_SUITE() in its sources
+  result  what kunit.py makes of the kernel's output, as JSON
+
+A run has passed when kunit.py says so, each suite that is in the sources ran and has
+a test that passed, none failed, none was skipped - kernel/irq/.kunitconfig has what
+they need - and the kernel complained about nothing but what tests provoke. judge() is
+a pure function of texts: tests/test_kunit.py.
+"""
+import json
+import re
+import shutil
+
+from . import kernel, verdict
+from .util import Fail, cache, jobs, locked, step
+
+CONFIG = 'kernel/irq'
+SUITE = re.compile(r'^MSI_TEST_SUITE\((\w+),', re.M)
+
+# What some tests do on purpose ends in WARN_ON_ONCE() in one of these.
+PROVOKED = re.compile(r'WARNING: CPU: \d+ PID: \d+ at kernel/irq/msi\.c:\d+ '
+                      r'(?:msi_store_find_irq|msi_store_free_irqs?|msi_remove_store)')
+# The PCI bus of UML has no device, and says so.
+NO_DEVICE = re.compile(r'WARNING: CPU: \d+ PID: \d+ at arch/um/drivers/virt-pci\.c')
+BLOCK = re.compile(r'-+\[ cut here \]-+\n(.*?)---\[ end trace [^\n]*\n', re.S)
+
+
+def build_dir():
+    return cache() / 'kernel-src' / 'kunit'
+
+
+def suites(src):
+    """The names of the suites in the sources."""
+    return sorted(name for path in (src / CONFIG).glob('msi_test*.c')
+                  for name in SUITE.findall(path.read_text(encoding='utf-8')))
+
+
+def results(group, suite=''):
+    """[(suite, test, status)] of a result"""
+    found = [(suite or group['name'], case['name'], case['status'])
+             for case in group['test_cases']]
+    for sub in group['sub_groups']:
+        found += results(sub, suite or sub['name'])
+    return found
+
+
+def complaint(console):
+    """The first line in which the kernel complains about something."""
+    def cut(match):
+        return '' if PROVOKED.search(match[1]) or NO_DEVICE.search(match[1]) else match[0]
+    for line in BLOCK.sub(cut, console).splitlines():
+        if verdict.COMPLAINT.search(line):
+            return line.strip()
+    return ''
+
+
+def judge(result, console, wanted):
+    """(what is wrong or '', number of tests that passed)"""
+    if not wanted:
+        return 'the kernel has no suite of KUnit tests', 0
+    try:
+        found = results(json.loads(result))
+    except (ValueError, KeyError, TypeError):
+        return 'kunit.py has left no result', 0
+    passed = [row for row in found if row[2] == 'PASS']
+    for suite, name, status in found:
+        if status != 'PASS':
+            word = {'SKIP': 'was skipped', 'ERROR': 'did not end'}.get(status, 'failed')
+            return f'{suite}: {name} {word}', len(passed)
+    for suite in wanted:
+        if not any(row[0] == suite for row in passed):
+            return f'{suite} did not run', len(passed)
+    line = complaint(console)
+    return (f'the kernel complains: {line}' if line else ''), len(passed)
+
+
+def run(base, tree, objects, log):
+    """The number of tests that passed; raises if one did not."""
+    with locked('kernel-src'):
+        kernel.checkout(base, tree, objects)
+        out = build_dir()
+        out.mkdir(parents=True, exist_ok=True)
+        result, console = out / 'result.json', out / 'test.log'
+        for path in (result, console):
+            path.unlink(missing_ok=True)
+        cmd = [kernel.src() / 'tools/testing/kunit/kunit.py', 'run', f'--kunitconfig={CONFIG}',
+               f'--build_dir={out}', f'--jobs={jobs()}', '--timeout=600', f'--json={result}']
+        if shutil.which('ccache'):
+            cmd += ['--make_options=CC=ccache gcc']
+        try:
+            step('kunit', cmd, log=log, env=kernel.make_env())
+            trouble = ''
+        except Fail as err:
+            trouble = str(err)
+        text = console.read_text(errors='replace') if console.exists() else ''
+        with open(log, 'a', encoding='utf-8') as file:
+            file.write('=== the console\n' + text)
+        wrong, passed = judge(result.read_text(errors='replace') if result.exists() else '', text,
+                              suites(kernel.src()))
+    if wrong or trouble:
+        raise Fail(f'{wrong or trouble}; see {log}')
+    return passed

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The verdict about a run of KUnit: what must not pass for one that is complete."""
+import json
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'scripts'))
+
+from imslib import kunit  # noqa: E402
+
+WARNING = ('------------[ cut here ]------------\n'
+           'WARNING: CPU: 0 PID: 9 at {}+0x1/0x2\nCall Trace:\n [<6003>] ? x+0x1/0x2\n'
+           '---[ end trace 0000000000000000 ]---\n')
+
+
+def group(name, cases=(), subs=()):
+    return {'name': name, 'test_cases': [{'name': n, 'status': s} for n, s in cases],
+            'sub_groups': list(subs)}
+
+
+def result(status='PASS'):
+    return json.dumps(group('KUnit Test Group', subs=[
+        group('msi_one', [('plain', 'PASS')], [group('each', [('a', 'PASS'), ('b', status)])]),
+        group('msi_two', [('other', 'PASS')]),
+    ]))
+
+
+class Judge(unittest.TestCase):
+    def says(self, words, text, console='', wanted=('msi_one', 'msi_two')):
+        self.assertRegex(kunit.judge(text, console, wanted)[0], words)
+
+    def test_pass(self):
+        self.assertEqual(kunit.judge(result(), 'booted\n', ['msi_one', 'msi_two']), ('', 4))
+
+    def test_status(self):
+        self.says('^msi_one: b failed', result('FAIL'))
+        self.says('^msi_one: b was skipped', result('SKIP'))
+        self.says('^msi_one: b did not end', result('ERROR'))
+
+    def test_missing(self):
+        self.says('^msi_three did not run', result(), wanted=('msi_one', 'msi_three'))
+        self.says('no suite', result(), wanted=())
+        self.says('no result', '')
+        self.says('no result', '{"name": 1}')
+
+    def test_console(self):
+        bad = WARNING.format('kernel/irq/msi.c:5 msi_store_alloc_irq')
+        self.says('complains: WARNING', result(), bad)
+        self.says('complains: BUG: KASAN', result(), 'BUG: KASAN: use-after-free in x\n')
+        self.says('complains: .*Invalid wait', result(), '[ BUG: Invalid wait context ]\n')
+        for place in ('kernel/irq/msi.c:5 msi_store_find_irq', 'arch/um/drivers/virt-pci.c:8 x'):
+            self.assertEqual(kunit.judge(result(), WARNING.format(place), ['msi_one'])[0], '')
+
+
+if __name__ == '__main__':
+    unittest.main()
