@@ -27,9 +27,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from . import base as basemod
-from . import boot, compare, cross, devices, initramfs, kernel, kunit, qemu, series
+from . import (boot, compare, cross, devices, docs, initramfs, kernel, kunit, qemu, rules,
+               series)
 from .util import (BUILD, ROOT, Fail, cache, clean_env, digest, digest_code, entry,
-                   fresh_log, git, git_env, have_entry, jobs, locked, run, say, step)
+                   fresh_log, git, git_env, have_entry, jobs, locked, run, say, scratch, step)
 
 CHECK = BUILD / 'check'
 TESTS = []
@@ -563,6 +564,69 @@ def other_architectures(log):
 def kunit_on_uml(log):
     base, tree, objects, _ = series.snapshot()
     say(f'        {kunit.run(base, tree, objects, log)} passed')
+
+
+# --- rules that the build enforces -----------------------------------------
+
+def nothing_wrong(log, wrong):
+    note(log, '=== wrong\n' + '\n'.join(wrong))
+    expect(not wrong, f'{len(wrong)}: {wrong[0] if wrong else ""}; see {log}')
+
+
+@test('rules: storage ops are in drivers/irqchip')
+def places(log):
+    base, tree, objects, _ = series.snapshot()
+    nothing_wrong(log, rules.misplaced(rules.sources(base, tree, objects)))
+
+
+@test('rules: the build keeps storage ops in drivers/irqchip')
+def out_of_reach(log):
+    base, tree, objects, _ = series.snapshot()
+    page = next(cross.tree_files(base, tree, objects, f'Documentation/{docs.BOOK}.rst'))
+    examples = docs.examples(page or '')
+    expect(examples, f'Documentation/{docs.BOOK}.rst has no examples')
+    with locked('kernel-src'), scratch('kernel-src') as tmp:
+        where = rules.configure(base, tree, objects, log)
+        nothing_wrong(log, rules.compiled(where, log, examples))
+        nothing_wrong(log, rules.linked(where, log, tmp))
+
+
+@test('rules: storage ops are constant')
+def constant(log):
+    base, tree, objects, _ = series.snapshot()
+    with locked('kernel-src'):
+        wrong, count = rules.not_constant(base, tree, objects, log)
+    nothing_wrong(log, wrong)
+    expect(count > 5, f'only {count} storage ops and templates were found')
+    say(f'        {count} storage ops and templates')
+
+
+# --- documentation ---------------------------------------------------------
+
+@test('docs: the pages are built without a warning')
+def pages(log):
+    base, tree, objects, _ = series.snapshot()
+    found, names = docs.build(base, tree, objects, CHECK / 'docs')
+    nothing_wrong(log, found)
+    left = docs.undescribed(base, tree, objects, names)
+    expect(not left, f'no page describes {", ".join(left)}')
+
+
+@test('docs: what is wrong with a page is noticed')
+def broken_page(log):
+    base, tree, objects, _ = series.snapshot()
+    found, expected = docs.build_broken(base, tree, objects, CHECK / 'docs-broken',
+                                        ROOT / 'tests/docs/broken.rst')
+    note(log, '\n'.join(found))
+    missed = [pattern for pattern in expected if not any(re.search(pattern, f) for f in found)]
+    expect(expected and not missed, f'{len(missed)} of {len(expected)} faults are not noticed: '
+                                    f'{missed[:1]}; see {log}')
+
+
+@test('docs: msi-ims.rst says what the code does')
+def book_is_true(log):
+    base, tree, objects, _ = series.snapshot()
+    nothing_wrong(log, docs.check(base, tree, objects))
 
 
 # --- the device ------------------------------------------------------------

@@ -196,7 +196,7 @@ def strings(text, *functions):
 def named(text):
     """What a page names that has to be there: (words of the code, paths)"""
     # Examples have names of their own, and what was printed is no name.
-    plain = re.sub(r'^(?:\.\. code-block:: c|.*::)\n\n(?:(?: +.*)?\n)+', '\n', text, flags=re.M)
+    plain = re.sub(r'(?:^\.\. code-block:: c|::)\n\n(?:(?: +.*)?\n)+', '\n', text, flags=re.M)
     words = set(re.findall(r'\b([A-Za-z_]\w*)\(\)', plain))
     words |= set(re.findall(r'\b(?:struct|union|enum)\s+(\w+)', plain))
     for literal in re.findall(r'``([^`]+)``', plain):

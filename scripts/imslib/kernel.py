@@ -18,6 +18,7 @@ CONFIGS = {
     'lean': ('lean.config',),
     'debug': ('lean.config', 'debug.config'),
     'devices': ('lean.config', 'devices.config', 'leaks.config'),
+    'rules': ('lean.config', 'rules.config'),
 }
 # Part of the key: count it up when a change here changes what is made.
 FORMAT = 'kernel 1'

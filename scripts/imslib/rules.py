@@ -20,7 +20,7 @@ import subprocess
 
 from . import kernel
 from .cross import changes, tree_files
-from .util import Fail, run, step
+from .util import run, step
 
 IRQCHIP, PCI, CORE = 'drivers/irqchip/', 'drivers/pci/msi/', 'kernel/irq/'
 HEADER = 'include/linux/irqchip/msi-storage.h'
@@ -41,8 +41,11 @@ PLACES = (
 )
 SEARCHED = re.compile(r'\.[chS]$|(?:^|/)(?:Makefile|Kbuild)$')
 
-# Storage ops that are wrong on purpose.
-WRONG = ('drivers/irqchip/irq-ims-testdev.c', 'kernel/irq/msi_test.c')
+# Storage ops that are wrong on purpose, and those of the unit tests.
+WRONG = ('drivers/irqchip/irq-ims-testdev.c', 'kernel/irq/msi_test')
+
+# It exports the functions of HEADER.
+EXPORTER = 'drivers/pci/msi/api.o'
 
 REFUSED = 'message storage ops belong into drivers/irqchip'
 NOT_IMPORTED = (r'module (\S+) uses symbol pci_create_ims_store from namespace MSI_STORAGE, '
@@ -151,7 +154,8 @@ def not_constant(base, tree, objects, log):
     and how many there are. Wants the kernel-src lock."""
     texts = {path: text for path, text in sources(base, tree, objects).items()
              if path.endswith('.c') and path.startswith((IRQCHIP, PCI, CORE))}
-    found = {path: definitions(text) for path, text in texts.items() if path not in WRONG}
+    found = {path: definitions(text) for path, text in texts.items()
+             if not path.startswith(WRONG)}
     wrong = [f'{path}: {line}' for path, (_, lines) in found.items() for line in lines]
     found = {path: names for path, (names, _) in found.items() if names}
     where = configure(base, tree, objects, log)
@@ -215,60 +219,54 @@ def program(examples):
 
 
 def compiled(where, log, examples):
-    """What is wrong with what compiles and what does not, a line each"""
+    """What is wrong with what compiles and what does not, a line each. Leaves an
+    EXPORTER."""
     wrong = []
     with Probes(where, {'drivers/irqchip/ims-probe.c': INCLUDES,
                         'drivers/misc/ims-probe-page.c': program(examples)}) as objs:
-        good, text = make(log, *objs)
-        if not good:
-            for path in objs:
-                if not (where / path).exists():
-                    why = re.search(rf'{path[:-2]}\.c:\d+.*error: .*', text)
-                    wrong.append(f'{path} does not build: {why[0] if why else "see the log"}')
+        _, text = make(log, EXPORTER, *objs)
+        for path in (EXPORTER, *objs):
+            if not (where / path).exists():
+                why = re.search(rf'{path[:-2]}\.c:\d+.*error: .*', text)
+                wrong.append(f'{path} does not build: {why[0] if why else "see the log"}')
     outside = ('drivers/misc/ims-probe.c', 'drivers/pci/ims-probe.c',
                'drivers/irqchip-ims-probe.c')
     with Probes(where, {path: INCLUDES for path in outside}) as objs:
         _, text = make(log, *objs)
-        for path in objs:
-            if (where / path).exists():
-                wrong.append(f'{path} builds, though it includes msi-storage.h')
+        wrong += [f'{path} builds, though it includes msi-storage.h'
+                  for path in objs if (where / path).exists()]
         if text.count(f'static assertion failed: "{REFUSED}"') != len(objs):
             wrong.append(f'not every probe is refused because "{REFUSED}"')
     return wrong
 
 
-def exports(where, log, scratch):
-    """A Module.symvers with what drivers/pci/msi/api.c exports. That of the whole kernel
-    would take a whole kernel."""
-    step('rules: modpost', kernel.make_cmd('warnings', 'modules_prepare'), log=log,
-         env=kernel.make_env())
-    step('rules: modpost', kernel.make_cmd('warnings', 'drivers/pci/msi/api.o'), log=log,
-         env=kernel.make_env())
-    shutil.copy(where / 'drivers/pci/msi/api.o', scratch / 'vmlinux.o')
+def exports(where, scratch):
+    """A Module.symvers of what EXPORTER exports, and whether the namespace is in it. That
+    of the whole kernel would take a whole kernel."""
+    shutil.copy(where / EXPORTER, scratch / 'vmlinux.o')
     path = scratch / 'Module.symvers'
     run([where / 'scripts/mod/modpost', '-o', path, 'vmlinux.o'], cwd=scratch)
-    if not re.search(r'\tpci_create_ims_store\t.*\tMSI_STORAGE$', path.read_text('ascii'), re.M):
-        raise Fail('pci_create_ims_store() is not exported in the namespace MSI_STORAGE')
-    return path
+    return path, re.search(r'\tpci_create_ims_store\t.*\tMSI_STORAGE$',
+                           path.read_text(encoding='ascii'), re.M)
 
 
 def linked(where, log, scratch):
     """What is wrong with the modules that modpost takes and refuses, a line each"""
-    symvers = exports(where, log, scratch)
+    symvers, there = exports(where, scratch)
+    if not there:
+        return ['pci_create_ims_store() is not exported in the namespace MSI_STORAGE']
     module = scratch / 'module'
     module.mkdir()
     (module / 'ims-imports.c').write_text(DECLARES + 'MODULE_IMPORT_NS(MSI_STORAGE);\n', 'ascii')
     (module / 'ims-does-not.c').write_text(DECLARES, 'ascii')
     (module / 'Kbuild').write_text('obj-m := ims-imports.o ims-does-not.o\n', 'ascii')
     # What the kernel exports beside is not known here.
-    good, text = make(log, f'M={module}', f'KBUILD_EXTRA_SYMBOLS={symvers}',
-                      'KBUILD_MODPOST_WARN=1', 'modules')
-    wrong = []
+    _, text = make(log, f'M={module}', f'KBUILD_EXTRA_SYMBOLS={symvers}',
+                   'KBUILD_MODPOST_WARN=1', 'modules')
+    wrong = [f'{name}.c does not compile' for name in ('ims-imports', 'ims-does-not')
+             if not (module / f'{name}.o').exists()]
     refused = re.findall(f'ERROR: modpost: {NOT_IMPORTED}', text)
-    if good or refused != ['ims-does-not']:
+    if refused != ['ims-does-not']:
         wrong.append('modpost has to refuse the module that does not import the namespace, and '
                      f'no other, but refuses {", ".join(refused) or "none"}')
-    for name in ('ims-imports', 'ims-does-not'):
-        if not (module / f'{name}.o').exists():
-            wrong.append(f'{name}.c does not compile')
     return wrong

@@ -23,9 +23,9 @@
  *     repairs what the device has forgotten.
  *   - A change has reached the device when the operation returns, because each
  *     one which masks or writes a message ends in a read from the device.
- *   - The device is not accessed while it is not in D0, while it is recovered from
- *     an error, or when it is gone. Slots in memory change nevertheless. The core
- *     writes all slots again when the device is back.
+ *   - The device is not accessed while it is not in D0, or when it is gone. Slots in
+ *     memory change nevertheless. The core writes all slots again when the device is
+ *     back.
  *
  * The ops of one slot are serialized by its interrupt descriptor lock, and
  * different slots do not share anything which can be written, with the exception
@@ -90,12 +90,16 @@ static bool ims_ctrl_masked(const struct ims_format *format, u32 ctrl)
 	return (ctrl & format->layout.mask) == format->masked;
 }
 
-/* An access could hang or fail otherwise, PCIe r6.0, sec 5.3.1.4.1 */
+/*
+ * An access could hang or fail otherwise, PCIe r6.0, sec 5.3.1.4.1. While an error is
+ * recovered the slots are written again with the channel still frozen.
+ */
 static bool ims_reachable(const struct msi_storage *storage)
 {
 	struct pci_dev *pdev = to_pci_dev(storage->dev);
 
-	return pdev->current_state == PCI_D0 && !pci_channel_offline(pdev);
+	return pdev->current_state == PCI_D0 &&
+	       pdev->error_state != pci_channel_io_perm_failure;
 }
 
 static bool ims_overlap(u16 a, u16 a_size, u16 b, u16 b_size)
@@ -799,9 +803,10 @@ static const char *ims_cmd_error(const struct ims_cmd_desc *desc)
  * For devices which keep their messages where only their firmware or a controller
  * gets at them. The store is a deferred one: request_irq(), free_irq(),
  * enable_irq(), disable_irq() and others return when the device has carried out what
- * they came to. An interrupt which is disabled from its own handler, or by
- * disable_irq_nosync() from atomic context, can still be sent for a while. Its
- * handler does not run then, and it is not lost.
+ * they came to. All of them sleep, disable_irq_nosync() as well, which therefore must
+ * not be called by the interrupt's own handler. An interrupt which comes in while it
+ * is disabled can be sent again for a while. Its handler does not run then, and it is
+ * not lost.
  *
  * An error of a command fails the allocation of an interrupt, which tells the device
  * to mask the slot and what the message is. Later errors are logged, and the

@@ -34,7 +34,8 @@ static bool sample_reachable(struct msi_storage *storage)
 {
 	struct pci_dev *pdev = to_pci_dev(storage->dev);
 
-	return pdev->current_state == PCI_D0 && !pci_channel_offline(pdev);
+	return pdev->current_state == PCI_D0 &&
+	       pdev->error_state != pci_channel_io_perm_failure;
 }
 
 static void sample_write_ctrl(struct msi_storage *storage, struct msi_slot *slot, u32 ctrl)

@@ -721,6 +721,7 @@ void msi_test_op_lock(struct msi_storage *storage)
 {
 	struct msi_test_hw *hw = storage_to_hw(storage);
 
+	mutex_lock(&hw->mutex);
 	msi_test_called(hw->mt, "lock%s%s%s", msi_test_not_task(), hw->locked ? "[locked]" : "",
 			hw->offline ? "[offline]" : "");
 	hw->locked = true;
@@ -733,6 +734,7 @@ void msi_test_op_unlock(struct msi_storage *storage)
 	msi_test_called(hw->mt, "unlock%s%s", msi_test_not_task(),
 			hw->locked ? "" : "[not locked]");
 	hw->locked = false;
+	mutex_unlock(&hw->mutex);
 }
 
 bool msi_test_op_is_masked(struct msi_storage *storage, struct msi_slot *slot)
@@ -847,6 +849,7 @@ void msi_test_hw_init(struct msi_test *mt, struct msi_test_hw *hw)
 	hw->mt = mt;
 	hw->sync_index = MSI_ANY_INDEX;
 	raw_spin_lock_init(&hw->lock);
+	mutex_init(&hw->mutex);
 }
 
 /**

@@ -30,6 +30,7 @@
 #include <linux/irq_work.h>
 #include <linux/irqdomain.h>
 #include <linux/msi.h>
+#include <linux/mutex.h>
 #include <linux/platform_device.h>
 #include <linux/spinlock.h>
 
@@ -123,6 +124,8 @@ struct msi_test_slot {
  * @lock:		Protects @slots
  * @slots:		The slots in use, in no order
  * @used:		How many there are
+ * @mutex:		Held between lock and unlock. The core does not serialize those of
+ *			different interrupts of a direct store
  * @locked:		Between lock and unlock
  * @syncing:		A sync is in progress
  * @offline:		Nobody may access the slots
@@ -138,6 +141,7 @@ struct msi_test_hw {
 	raw_spinlock_t		lock; /* see above */
 	struct msi_test_slot	slots[MSI_TEST_SLOTS];
 	unsigned int		used;
+	struct mutex		mutex; /* see above */
 	bool			locked;
 	bool			syncing;
 	bool			offline;

@@ -286,6 +286,7 @@ static int run_default_setup(struct fault *f)
 {
 	int ret;
 
+	f->mt->hw.released = 0;
 	msi_lock_descs(f->mt->dev);
 	ret = msi_default_store_setup(f->mt->dev, tmpl_of(f), 8);
 	msi_unlock_descs(f->mt->dev);

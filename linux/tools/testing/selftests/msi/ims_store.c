@@ -464,7 +464,7 @@ TEST_F_TIMEOUT(ims, batch_spread, MT_TEST_SECONDS)
 
 	ASSERT_GE(MAX_CPUS, cpus);
 	ASSERT_EQ(0, mt_alloc(self->fd, id, nr, 1, &other));
-	ASSERT_EQ(0, mt_request(self->fd, kind, other.slot, 1));
+	ASSERT_EQ(0, mt_request(self->fd, kind, nr, 1));
 	ASSERT_EQ(0, mt_affinity_list(other.virq, all, sizeof(all)));
 
 	ASSERT_EQ(nr, mt_alloc_spread(self->fd, id, nr, nr, 1, 1, maps));

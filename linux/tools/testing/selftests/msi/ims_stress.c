@@ -184,7 +184,8 @@ static bool wait_arrival(struct worker *w)
 
 		for (i = 0, missing = 0; i < NR_SLOTS; i++) {
 			if (counts[i].spurious)
-				return fail(w->name, "slot %u: %u spurious of %u", w->first + i,
+				return fail(w->name, "%sslot %u: %u spurious of %u",
+					    w->slots[i].managed ? "managed " : "", w->first + i,
 					    counts[i].spurious, counts[i].received);
 			if (w->slots[i].requested && !w->slots[i].masked &&
 			    counts[i].received != counts[i].expected) {

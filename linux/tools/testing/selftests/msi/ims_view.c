@@ -306,7 +306,6 @@ TEST_F_TIMEOUT(ims, view_agrees, MT_TEST_SECONDS)
 	for_each_kind(kind) {
 		ASSERT_EQ(0, mt_release(self->fd, kind->nr, 2, nr - 3));
 		ASSERT_EQ(0, mt_free(self->fd, kind->nr, 1, 4));
-		ASSERT_EQ(0, mt_release(self->fd, kind->nr, 6, 1));
 		view = expect_view(_metadata, self);
 		expect_store(_metadata, self, view, id[kind - store_kinds][0], kind, 0, window);
 		ASSERT_EQ(0, mt_store_remove(self->fd, id[kind - store_kinds][0]));
