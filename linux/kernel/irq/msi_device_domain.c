@@ -527,6 +527,9 @@ int msi_store_init(struct device *dev, struct msi_dev_store *store,
 		size = tmpl->size;
 
 	error = msi_template_error(tmpl, store->id, size);
+	/* Buses have the templates of default stores built in */
+	if (!error && store->id != MSI_DEFAULT_STORE)
+		error = msi_template_place_error(tmpl);
 	if (error) {
 		msi_template_refused(dev, tmpl, error);
 		return -EINVAL;
@@ -581,8 +584,6 @@ void msi_store_exit(struct msi_dev_store *store)
  * Return: 0 on success, otherwise
  *	* %-EOPNOTSUPP - The parent domain cannot carry this kind of messages or of
  *	  store
- *	* %-EINVAL     - The template or its storage ops are not constant, or are not
- *	  where the owner is
  *	* %-ENOMEM     - Out of memory
  *	* Any error which the parent domain returns
  */
@@ -597,12 +598,6 @@ int msi_device_domain_create(struct msi_dev_store *store, struct irq_domain *par
 	int ret = -ENOMEM;
 
 	lockdep_assert_held(&dev->msi.data->mutex);
-
-	error = msi_template_place_error(tmpl);
-	if (error) {
-		msi_template_refused(dev, tmpl, error);
-		return -EINVAL;
-	}
 
 	if (tmpl->requires & ~pops->carries) {
 		dev_warn(dev, "%s: Not supported by interrupt domain %s%s%s\n",

@@ -88,7 +88,10 @@ static void msi_leave(const struct msi_context *ctx)
 		msi_report(ctx->storage, ctx->slot, ctx->op, MSI_CONTRACT_SLEPT);
 
 	if (irqs_disabled() != irqs_disabled_flags(ctx->irqs)) {
-		local_irq_restore(ctx->irqs);
+		if (irqs_disabled())
+			local_irq_enable();
+		else
+			local_irq_disable();
 		msi_report(ctx->storage, ctx->slot, ctx->op, MSI_CONTRACT_IRQ_STATE);
 	}
 
