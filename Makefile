@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 .DEFAULT_GOAL := help
 
 # What a user may set, on the command line or in the environment.
-export KERNEL_SRC QEMU_SRC IMS_CACHE MACHINE ONLY JOBS TREE SIGNOFF V FORCE PORT
+export KERNEL_SRC QEMU_SRC IMS_CACHE MACHINE ONLY JOBS TREE SIGNOFF V FORCE PORT ROUNDS
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -33,7 +33,7 @@ qemu: deps ## QEMU with the virtual device
 boot: deps ## boot it and show IMS at work (MACHINE=, see configs/machines.toml)
 	@scripts/ims boot
 
-check: deps ## every test there is (ONLY=regex for some)
+check: deps ## every test there is (ONLY=regex for some, ROUNDS=N of the stress test)
 	@scripts/ims check
 
 paths: ## NAME=path of what is built

@@ -23,6 +23,9 @@ MEMORY = '1G'
 SILENCE = 300
 TOTAL = 1800
 
+# Rounds of the stress test in a second, at the very least
+ROUNDS_PER_SECOND = 50
+
 # Kernel options of every run. A panic ends QEMU (-no-reboot), as a warning does
 # on the debug kernel. The test of the timer interrupt panics on a busy host: it
 # wants some of them within a time that an emulated CPU may not even run in.
@@ -158,11 +161,23 @@ class Shower:
                 say(f'  {self.label}: {text.strip()[:70]}')
 
 
+def stress_rounds():
+    """ROUNDS= for the stress test, or 0 to leave it to that"""
+    text = os.environ.get('ROUNDS') or '0'
+    if not text.isdecimal() or int(text) > 1 << 30:
+        raise Fail(f'ROUNDS={text} is no number of rounds')
+    return int(text)
+
+
 def boot_image(row, image, initrd, programs, log, extra=(), label='guest', echo=False,
                required=(), silence=SILENCE, total=TOTAL, hardware=()):
     """Boot a bzImage, run programs (see scripts/guest/init), judge the log."""
     append = ' '.join((*COMMON, *extra, f'ims.run={programs}', f'ims.expect={row["expect"]}',
                        f'ims.cpus={CPUS}'))
+    rounds = stress_rounds()
+    if rounds:
+        append += f' ims.rounds={rounds}'
+        total += rounds // ROUNDS_PER_SECOND
     binary = qemu.get() / 'qemu-system-x86_64'
     with locked(f'log-{digest(str(log.resolve()))}'):
         text = execute(lambda ports: command(row, binary, image, initrd, append, ports,

@@ -717,19 +717,27 @@ for _config in ('lean', 'debug'):
              beside=True)(selftests(_config, _machine))
 
 
-def failing_allocations(machine):
+def more_selftests(machine, programs, *reasons):
+    """Programs on the kernel that has what single tests of them need. Elsewhere the
+    lack of that is a reason to leave them out; here nothing would be left."""
     def boots(log):
-        verdict = boot.run(machine, 'devices', 'msi_fault', log)
-        # Elsewhere that is a reason to skip. Here it would leave nothing tested.
-        expect('SKIP the kernel has no fault injection' not in log.read_text('utf-8', 'replace'),
-               f'the kernel has no fault injection; see {log}')
+        verdict = boot.run(machine, 'devices', programs, log)
+        text = log.read_text('utf-8', 'replace')
+        for reason in reasons:
+            expect(reason not in text, f'{reason}; see {log}')
         return verdict
     return passes(boots)
 
 
 for _machine in (m for m, row in boot.machines().items() if row['required']):
-    test(f'boots: each allocation fails in turn on {_machine}',
-         beside=True)(failing_allocations(_machine))
+    test(f'boots: each allocation fails in turn on {_machine}', beside=True)(
+        more_selftests(_machine, 'msi_fault', 'SKIP the kernel has no fault injection'))
+for _machine in (m for m, row in boot.machines().items() if 'ims_power' in row['required']):
+    test(f'boots: suspend to RAM, and storage ops that break rules, on {_machine}',
+         beside=True)(
+        more_selftests(_machine, 'ims_power,ims_wrong', 'SKIP the kernel has no alarm clock',
+                       'SKIP the kernel does not check storage ops',
+                       'this kernel would not get over it'))
 
 
 def alike(machine):

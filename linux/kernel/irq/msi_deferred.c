@@ -63,6 +63,7 @@
  * @dirty_lock:		Protects @dirty, @failed and what the slots have of them
  * @dirty:		The dirty slots
  * @failed:		Dirty slots as well, but the last sync of them has failed
+ * @syncing:		The slot which is being synced, protected by @dirty_lock
  * @work:		Syncs what was recorded without the bus lock
  * @retry:		Syncs again what has failed
  * @delay:		How long @retry waits, in jiffies
@@ -76,6 +77,7 @@ struct msi_deferred {
 	raw_spinlock_t		dirty_lock;
 	struct list_head	dirty;
 	struct list_head	failed;
+	struct msi_slot		*syncing;
 	struct work_struct	work;
 	struct delayed_work	retry;
 	unsigned long		delay;
@@ -239,12 +241,14 @@ static int msi_deferred_sync(struct msi_deferred *def, int *new)
 		what = dirty & (MSI_SYNC_MSG | MSI_SYNC_MASK);
 		msi_clear_dirty(def, slot);
 		slot->masked = slot->next_masked;
+		def->syncing = slot;
 		raw_spin_unlock_irq(&def->dirty_lock);
 
 		err = msi_sync_slot(def, slot, what);
 		cond_resched();
 
 		raw_spin_lock_irq(&def->dirty_lock);
+		def->syncing = NULL;
 		if (err) {
 			msi_mark_dirty(def, slot, what | MSI_SYNC_FORCE);
 			list_move_tail(&slot->dirty_node, &def->failed);
@@ -428,6 +432,9 @@ void msi_deferred_get_state(struct msi_slot *slot, bool *masked, unsigned int *d
 	raw_spin_lock_irqsave(&def->dirty_lock, flags);
 	*masked = slot->next_masked;
 	*dirty = slot->dirty;
+	/* What the device is being told it does not have yet */
+	if (def->syncing == slot)
+		*dirty |= MSI_SYNC_MSG | MSI_SYNC_MASK;
 	raw_spin_unlock_irqrestore(&def->dirty_lock, flags);
 }
 

@@ -336,6 +336,8 @@ static inline void background_stop(struct __test_metadata *_metadata, struct bac
 {
 	int status;
 
+	/* That it is closed is for the case that this is never reached. */
+	EXPECT_EQ(1, write(bg->stop, "", 1));
 	close(bg->stop);
 	EXPECT_EQ(bg->pid, waitpid(bg->pid, &status, 0));
 	EXPECT_EQ(0, status);

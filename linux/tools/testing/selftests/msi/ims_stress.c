@@ -43,8 +43,8 @@
 #define NR_SLOTS	16
 
 /* Rounds without a wish, and on a kernel with lock debugging */
-#define DEFAULT_ROUNDS	6000
-#define SLOW_ROUNDS	1500
+#define DEFAULT_ROUNDS	4000
+#define SLOW_ROUNDS	1000
 
 /* What has to happen at least before it is the end */
 #define MIN_TROUBLES	2
@@ -117,6 +117,13 @@ static atomic_bool failed, over;
 
 /* A worker may ask something of the device with it held. Who sends it away writes. */
 static pthread_rwlock_t present;
+
+/*
+ * No CPU comes or goes while the device is about to forget its slots. The driver takes
+ * note of what waits in the device then, as that will not arrive; and what the kernel
+ * starts for the CPU's sake would have it sent after all.
+ */
+static pthread_mutex_t leaving = PTHREAD_MUTEX_INITIALIZER;
 
 /* One line of many threads */
 __attribute__((format(printf, 2, 3)))
@@ -416,7 +423,7 @@ static bool fail_command(struct worker *w)
 {
 	int ret;
 
-	if (w->kind != IMS_TD_KIND_CMD || draw(w, 8))
+	if (w->kind != IMS_TD_KIND_CMD)
 		return true;
 	ret = CALL(mt_reg_write(fd, IMS_TD_REG_CMD_LATENCY, draw(w, 2) * draw(w, 500000)));
 	if (!ret && !draw(w, 2)) {
@@ -428,10 +435,15 @@ static bool fail_command(struct worker *w)
 
 static bool step(struct worker *w)
 {
-	unsigned int i = draw(w, NR_SLOTS), dice = draw(w, 100);
+	unsigned int i = draw(w, NR_SLOTS), dice = draw(w, 100), times;
 
-	if (dice < 45)
-		return fire_some(w) && wait_arrival(w);
+	if (dice < 45) {
+		for (times = 1 + draw(w, 8); times; times--) {
+			if (!fire_some(w) || !wait_arrival(w))
+				return false;
+		}
+		return true;
+	}
 	if (dice < 55)
 		return mask_one(w, i) && fire_some(w) && wait_arrival(w);
 	if (dice < 68)
@@ -475,16 +487,20 @@ static void *trouble_device(void *arg)
 	int ret;
 
 	while (!over && !failed) {
-		pause_us(50000 + draw(&rng, 300000));
+		pause_us(100000 + draw(&rng, 900000));
 		if (draw(&rng, 2)) {
+			pthread_mutex_lock(&leaving);
 			ret = mt_function_reset(info.name);
+			pthread_mutex_unlock(&leaving);
 			if (ret)
 				return fail("reset", "%s", strerror(-ret));
 			done[FLR]++;
 			continue;
 		}
 		pthread_rwlock_wrlock(&present);
+		pthread_mutex_lock(&leaving);
 		ret = mt_suspend(fd);
+		pthread_mutex_unlock(&leaving);
 		pause_us(draw(&rng, 20000));
 		ret = ret ? ret : mt_resume(fd);
 		pthread_rwlock_unlock(&present);
@@ -505,13 +521,17 @@ static void *trouble_cpus(void *arg)
 
 	while (!over && !failed && cpus > 1) {
 		cpu = 1 + draw(&rng, cpus - 1);
+		pthread_mutex_lock(&leaving);
 		ret = mt_cpu_set_online(cpu, false);
+		pthread_mutex_unlock(&leaving);
 		pause_us(draw(&rng, 50000));
+		pthread_mutex_lock(&leaving);
 		ret = mt_cpu_set_online(cpu, true) ? : ret;
+		pthread_mutex_unlock(&leaving);
 		if (ret)
 			return fail("CPU", "%u: %s", cpu, strerror(-ret));
 		done[OFFLINE]++;
-		pause_us(draw(&rng, 500000));
+		pause_us(draw(&rng, 1000000));
 	}
 	return NULL;
 }
