@@ -67,7 +67,7 @@ TEST_F_TIMEOUT(ims, description, MT_TEST_SECONDS)
 {
 	const struct store_kind *kind;
 
-	for_each_kind(kind) {
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
 		const struct ims_testdev_store good = { .kind = kind->nr, .nr_slots = 4 };
 		const unsigned int slots = self->info.slots[kind->nr];
 		const struct bad bad[] = {
@@ -405,7 +405,7 @@ static void fire_windows(struct __test_metadata *_metadata, struct ims_data *sel
 	const struct store_kind *kind;
 	unsigned int w;
 
-	for_each_kind(kind) {
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
 		for (w = 0; w < WINDOWS; w++) {
 			ASSERT_EQ(0, mt_counts(self->fd, kind->nr, w * WINDOW_SIZE, WINDOW_SIZE,
 					       &before[kind - store_kinds][w], NULL));
@@ -415,7 +415,7 @@ static void fire_windows(struct __test_metadata *_metadata, struct ims_data *sel
 						   WINDOW_SIZE));
 		}
 	}
-	for_each_kind(kind) {
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
 		EXPECT_EQ(0, mt_settle(self->fd, kind->nr));
 		for (w = 0; w < WINDOWS; w++) {
 			if (kind == without && w == gone)
@@ -457,7 +457,7 @@ TEST_F_TIMEOUT(ims, side_by_side, MT_TEST_SECONDS)
 
 	/* Not kind by kind */
 	for (w = 0; w < WINDOWS; w++) {
-		for_each_kind(kind) {
+		for (kind = store_kinds; kind < KINDS_END; kind++) {
 			id[kind - store_kinds][w] = create_window(self, kind, w);
 			ASSERT_LT(0, id[kind - store_kinds][w]);
 		}
@@ -469,7 +469,7 @@ TEST_F_TIMEOUT(ims, side_by_side, MT_TEST_SECONDS)
 	fire_windows(_metadata, self, NULL, 0);
 	fire_and_expect(_metadata, self, MSIX, 0, nr_msix, 0);
 	for (w = 0; w < WINDOWS; w++) {
-		for_each_kind(kind) {
+		for (kind = store_kinds; kind < KINDS_END; kind++) {
 			k = kind - store_kinds;
 			ASSERT_EQ(0, remove_window(self, kind, w, id[k][w]));
 			fire_windows(_metadata, self, kind, w);
@@ -487,19 +487,19 @@ TEST_F_TIMEOUT(ims, stores_then_msix, MT_TEST_SECONDS)
 	const unsigned int nr = 8;
 	unsigned int i;
 
-	for_each_kind(kind)
+	for (kind = store_kinds; kind < KINDS_END; kind++)
 		create_full(_metadata, self, kind->nr, nr, NULL);
 	for (i = 0; i < 3; i++) {
 		ASSERT_EQ(0, mt_vectors_enable(self->fd, MSIX, nr));
 		ASSERT_EQ(0, mt_request(self->fd, MSIX, 0, nr));
 		fire_and_expect(_metadata, self, MSIX, 0, nr, 0);
-		for_each_kind(kind)
+		for (kind = store_kinds; kind < KINDS_END; kind++)
 			fire_and_expect(_metadata, self, kind->nr, 0, nr, 2 * i);
 
 		/* Stores don't care whether MSI-X is enabled. */
 		ASSERT_EQ(0, mt_release(self->fd, MSIX, 0, nr));
 		ASSERT_EQ(0, mt_vectors_disable(self->fd, MSIX));
-		for_each_kind(kind)
+		for (kind = store_kinds; kind < KINDS_END; kind++)
 			fire_and_expect(_metadata, self, kind->nr, 0, nr, 2 * i + 1);
 	}
 }
@@ -513,14 +513,14 @@ TEST_F_TIMEOUT(ims, msix_then_stores, MT_TEST_SECONDS)
 	ASSERT_EQ(0, mt_vectors_enable(self->fd, MSIX, nr));
 	ASSERT_EQ(0, mt_request(self->fd, MSIX, 0, nr));
 	for (i = 0; i < 3; i++) {
-		for_each_kind(kind)
+		for (kind = store_kinds; kind < KINDS_END; kind++)
 			id[kind - store_kinds] = create_full(_metadata, self, kind->nr, nr, NULL);
-		for_each_kind(kind)
+		for (kind = store_kinds; kind < KINDS_END; kind++)
 			fire_and_expect(_metadata, self, kind->nr, 0, nr, 0);
 		fire_and_expect(_metadata, self, MSIX, 0, nr, 2 * i);
 
 		/* Nor does MSI-X care for stores. */
-		for_each_kind(kind) {
+		for (kind = store_kinds; kind < KINDS_END; kind++) {
 			ASSERT_EQ(0, mt_release(self->fd, kind->nr, 0, nr));
 			ASSERT_EQ(0, mt_store_remove(self->fd, id[kind - store_kinds]));
 		}
@@ -535,14 +535,14 @@ TEST_F_TIMEOUT(ims, msi_and_stores, MT_TEST_SECONDS)
 	const unsigned int nr = 8;
 	unsigned int i;
 
-	for_each_kind(kind)
+	for (kind = store_kinds; kind < KINDS_END; kind++)
 		create_full(_metadata, self, kind->nr, nr, NULL);
 	for (i = 0; i < 3; i++) {
 		ASSERT_EQ(0, mt_vectors_enable(self->fd, MSI, nr));
 		EXPECT_GT(0, mt_vectors_enable(self->fd, MSIX, nr));
 		ASSERT_EQ(0, mt_request_unlazy(self->fd, MSI, 0, nr));
 		fire_and_expect(_metadata, self, MSI, 0, nr, 0);
-		for_each_kind(kind)
+		for (kind = store_kinds; kind < KINDS_END; kind++)
 			fire_and_expect(_metadata, self, kind->nr, 0, nr, i);
 
 		ASSERT_EQ(0, mt_mask(self->fd, MSI, 3, 1));
@@ -560,7 +560,7 @@ TEST_F_TIMEOUT(ims, msi_and_stores, MT_TEST_SECONDS)
 	ASSERT_EQ(0, mt_vectors_enable(self->fd, MSIX, nr));
 	ASSERT_EQ(0, mt_request(self->fd, MSIX, 0, nr));
 	fire_and_expect(_metadata, self, MSIX, 0, nr, 0);
-	for_each_kind(kind)
+	for (kind = store_kinds; kind < KINDS_END; kind++)
 		fire_and_expect(_metadata, self, kind->nr, 0, nr, 3);
 }
 
@@ -611,7 +611,7 @@ TEST_F_TIMEOUT(ims, show_msi_irqs, MT_TEST_SECONDS)
 	EXPECT_EQ(count, count_msi_irqs(self));
 	expect_modes(_metadata, self, MSIX, 0, 8, "msix\n");
 
-	for_each_kind(kind) {
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
 		id[kind - store_kinds] = create_full(_metadata, self, kind->nr, 4, NULL);
 		count += 4;
 		EXPECT_EQ(count, count_msi_irqs(self));
@@ -623,7 +623,7 @@ TEST_F_TIMEOUT(ims, show_msi_irqs, MT_TEST_SECONDS)
 	count -= 8;
 	EXPECT_EQ(count, count_msi_irqs(self));
 
-	for_each_kind(kind) {
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
 		expect_modes(_metadata, self, kind->nr, 0, 4, "ims\n");
 		ASSERT_EQ(0, mt_release(self->fd, kind->nr, 0, 4));
 		ASSERT_EQ(0, mt_free(self->fd, kind->nr, 1, 1));
@@ -648,7 +648,7 @@ static void create_targets(struct __test_metadata *_metadata, struct ims_data *s
 	struct ims_testdev_count count;
 	unsigned int i = 0;
 
-	for_each_kind(kind) {
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
 		create_full(_metadata, self, kind->nr, 1, &map);
 		target[i++] = (struct target) { kind->nr, 0, map.virq };
 	}
@@ -726,7 +726,7 @@ TEST_F_TIMEOUT(ims, close_takes_down, MT_TEST_SECONDS)
 	for (i = 0; i < 3; i++) {
 		create_everything(_metadata, self, 16);
 		fire_everything(_metadata, self, 16, 0);
-		for_each_kind(kind) {
+		for (kind = store_kinds; kind < KINDS_END; kind++) {
 			ASSERT_LT(0, mt_store_create(self->fd, kind->nr, 64, 16));
 			ASSERT_EQ(0, mt_mask(self->fd, kind->nr, 7, 1));
 		}
@@ -820,14 +820,14 @@ static void work_until_dead(struct ims_data *self, const unsigned int *id, int r
 	int ret = 0;
 
 	do {
-		for_each_kind(kind) {
+		for (kind = store_kinds; kind < KINDS_END; kind++) {
 			const unsigned int nr = kind->nr;
 
 			ret = ret ? ret : mt_alloc(self->fd, id[kind - store_kinds], 0, 8, NULL);
 			ret = ret ? ret : mt_request(self->fd, nr, 0, 8);
 			ret = ret ? ret : mt_fire_range(self->fd, nr, 0, 8);
 		}
-		for_each_kind(kind) {
+		for (kind = store_kinds; kind < KINDS_END; kind++) {
 			const unsigned int nr = kind->nr;
 
 			ret = ret ? ret : mt_settle(self->fd, nr);
@@ -855,7 +855,7 @@ TEST_F_TIMEOUT(ims, unbind_while_busy, MT_TEST_SECONDS)
 	char byte;
 
 	for (i = 0; i < 3; i++) {
-		for_each_kind(kind)
+		for (kind = store_kinds; kind < KINDS_END; kind++)
 			id[kind - store_kinds] = create_store(_metadata, self, kind->nr, 8);
 		ASSERT_EQ(0, pipe(ready));
 		child = fork();
@@ -904,7 +904,7 @@ TEST_F_TIMEOUT(ims, forget_stores, MT_TEST_SECONDS)
 	int id;
 
 	/* Of one, interrupts 0 to 3 are requested, 2 is masked and 3 waits; of one, none is. */
-	for_each_kind(kind) {
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
 		id = create_store(_metadata, self, kind->nr, 8);
 		ASSERT_EQ(0, mt_alloc(self->fd, id, 0, 6, NULL));
 		ASSERT_EQ(0, mt_request_unlazy(self->fd, kind->nr, 0, 4));
@@ -915,7 +915,7 @@ TEST_F_TIMEOUT(ims, forget_stores, MT_TEST_SECONDS)
 	}
 
 	ASSERT_EQ(0, mt_forget(self->fd, IMS_TESTDEV_FORGET_ALL));
-	for_each_kind(kind) {
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
 		ASSERT_EQ(0, mt_slots(self->fd, kind->nr, 0, 8, slots));
 		for (i = 0; i < 4; i++)
 			EXPECT_EQ(IMS_TD_SLOT_HAS_MSG, slots[i].state & IMS_TD_SLOT_HAS_MSG);
@@ -952,7 +952,7 @@ TEST_F_TIMEOUT(ims, forget_until_devres, MT_TEST_SECONDS)
 	const struct store_kind *kind;
 
 	create_everything(_metadata, self, 8);
-	for_each_kind(kind)
+	for (kind = store_kinds; kind < KINDS_END; kind++)
 		ASSERT_LT(0, mt_store_create(self->fd, kind->nr, 16, 4));
 	ASSERT_EQ(0, mt_forget(self->fd, IMS_TESTDEV_FORGET_UNTIL_DEVRES));
 	rebind_and_expect(_metadata, self);
@@ -985,7 +985,7 @@ TEST_F_TIMEOUT(ims, module_in_use, MT_TEST_SECONDS)
 	if (users < 0 || module_users("ims_testdev") < 0)
 		SKIP(return, "the driver is not a module");
 
-	for_each_kind(kind) {
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
 		create_full(_metadata, self, kind->nr, 2, NULL);
 		EXPECT_EQ(++more, module_users("irq_ims_generic"));
 		EXPECT_EQ(-EWOULDBLOCK, remove_module("irq_ims_generic"));

@@ -88,7 +88,7 @@ static const struct store_kind store_kinds[] = {
 
 #define NR_KINDS	ARRAY_SIZE(store_kinds)
 
-#define for_each_kind(k)	for ((k) = store_kinds; (k) < store_kinds + NR_KINDS; (k)++)
+#define KINDS_END	(store_kinds + NR_KINDS)
 
 FIXTURE(ims)
 {
@@ -152,7 +152,7 @@ static inline void expect_all_clean(struct __test_metadata *_metadata, struct im
 {
 	const struct store_kind *kind;
 
-	for_each_kind(kind) {
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
 		if (self->info.slots[kind->nr])
 			expect_clean(_metadata, self, kind);
 	}
@@ -273,6 +273,7 @@ static inline void fire_and_expect(struct __test_metadata *_metadata, struct ims
 {
 	expect_received(_metadata, self, kind, first, count, before);
 	ASSERT_EQ(0, mt_fire_range(self->fd, kind, first, count));
+	expect_arrival(_metadata, self, kind, first, count, before + 1);
 	EXPECT_EQ(0, mt_settle(self->fd, kind));
 	expect_received(_metadata, self, kind, first, count, before + 1);
 }
@@ -379,12 +380,16 @@ static inline void fire_while_moving(struct __test_metadata *_metadata, struct i
 
 	background_start(_metadata, self, &mover, move_targets, &targets);
 
-	/* Each one at a time: two that meet in one CPU's APIC are one interrupt. */
-	for (i = 0; i < nr; i++) {
+	/*
+	 * Each one at a time: two that meet in one CPU's APIC are one interrupt. It can
+	 * wait in the device for a moment, as x86 masks it to carry out a move that was
+	 * put off, and a store that is changed by commands follows later.
+	 */
+	for (i = 0; i < nr && _metadata->passed; i++) {
 		for (j = 0; j < count; j++)
 			EXPECT_EQ(0, mt_fire(self->fd, target[j].kind, target[j].slot));
 		for (j = 0; j < count; j++)
-			EXPECT_EQ(0, mt_settle(self->fd, target[j].kind));
+			expect_arrival(_metadata, self, target[j].kind, target[j].slot, 1, i + 1);
 	}
 
 	background_stop(_metadata, &mover);
@@ -438,7 +443,7 @@ static inline void fire_while_offline(struct __test_metadata *_metadata, struct 
 
 	ASSERT_GE(MAX_CPUS, count);
 	background_start(_metadata, self, &offliner, offline_and_back, &cpu);
-	for (nr = 0; (!nr || missing) && mt_wait_more(&end); nr++) {
+	for (nr = 0; _metadata->passed && (!nr || missing) && mt_wait_more(&end); nr++) {
 		for (i = 0; i < count; i++) {
 			mt_set_affinity(target[i].virq, cpu);
 			EXPECT_EQ(0, mt_fire(self->fd, target[i].kind, target[i].slot));
@@ -446,7 +451,7 @@ static inline void fire_while_offline(struct __test_metadata *_metadata, struct 
 		for (i = 0, missing = 0; i < count; i++) {
 			const int now = mt_effective_cpu(target[i].virq);
 
-			EXPECT_EQ(0, mt_settle(self->fd, target[i].kind));
+			expect_arrival(_metadata, self, target[i].kind, target[i].slot, 1, nr + 1);
 			left[i] += was[i] == cpu && now != cpu;
 			was[i] = now;
 			missing += left[i] < 3;
@@ -529,7 +534,7 @@ static inline void create_everything(struct __test_metadata *_metadata, struct i
 {
 	const struct store_kind *kind;
 
-	for_each_kind(kind)
+	for (kind = store_kinds; kind < KINDS_END; kind++)
 		create_full(_metadata, self, kind->nr, nr, NULL);
 	ASSERT_EQ(0, mt_vectors_enable(self->fd, MSIX, nr));
 	ASSERT_EQ(0, mt_request_unlazy(self->fd, MSIX, 0, nr));
@@ -540,7 +545,7 @@ static inline void fire_everything(struct __test_metadata *_metadata, struct ims
 {
 	const struct store_kind *kind;
 
-	for_each_kind(kind)
+	for (kind = store_kinds; kind < KINDS_END; kind++)
 		fire_and_expect(_metadata, self, kind->nr, 0, nr, before);
 	fire_and_expect(_metadata, self, MSIX, 0, nr, before);
 }

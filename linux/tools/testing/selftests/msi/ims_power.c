@@ -9,6 +9,7 @@
  *   lose	an occasion on which the device forgets its slots
  */
 #define _GNU_SOURCE
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -30,7 +31,7 @@ static void set_up(struct __test_metadata *_metadata, struct ims_data *self,
 	const struct store_kind *kind;
 	unsigned int id;
 
-	for_each_kind(kind) {
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
 		const unsigned int nr = kind->nr;
 
 		id = create_store(_metadata, self, nr, NR);
@@ -56,7 +57,7 @@ static void expect_states(struct __test_metadata *_metadata, struct ims_data *se
 	const struct store_kind *kind;
 	unsigned int i;
 
-	for_each_kind(kind) {
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
 		ASSERT_EQ(0, mt_slots(self->fd, kind->nr, 0, NR, slots));
 		EXPECT_EQ(IMS_TD_SLOT_MASKED, slots[ALLOCATED].state & IMS_TD_SLOT_MASKED);
 		EXPECT_EQ(IMS_TD_SLOT_MASKED, slots[RELEASED].state & IMS_TD_SLOT_MASKED);
@@ -77,7 +78,7 @@ static void expect_restored(struct __test_metadata *_metadata, struct ims_data *
 	const struct store_kind *kind;
 
 	expect_states(_metadata, self);
-	for_each_kind(kind) {
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
 		const unsigned int nr = kind->nr;
 
 		ASSERT_EQ(0, mt_stats(self->fd, nr, &stats));
@@ -127,7 +128,7 @@ TEST_F_TIMEOUT(ims, flr_empty, MT_TEST_SECONDS)
 
 	EXPECT_EQ(0, mt_function_reset(self->info.name));
 	expect_all_clean(_metadata, self);
-	for_each_kind(kind)
+	for (kind = store_kinds; kind < KINDS_END; kind++)
 		create_store(_metadata, self, kind->nr, NR);
 	EXPECT_EQ(0, mt_function_reset(self->info.name));
 	expect_all_clean(_metadata, self);
@@ -141,8 +142,8 @@ TEST_F_TIMEOUT(ims, flr_empty, MT_TEST_SECONDS)
 
 /* What a background process has done, for the test to see */
 struct shared {
-	const char		*name;
-	volatile unsigned int	done;
+	const char	*name;
+	atomic_uint	done;
 };
 
 static struct shared *share(struct __test_metadata *_metadata, struct ims_data *self)
@@ -179,13 +180,13 @@ static void work(struct __test_metadata *_metadata, struct ims_data *self,
 	struct ims_testdev_counts sum;
 	time_t end = 0;
 
-	for_each_kind(kind) {
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
 		EXPECT_EQ(0, mt_mask(self->fd, kind->nr, 0, 2));
 		EXPECT_EQ(0, mt_fire_range(self->fd, kind->nr, 0, NR));
 		EXPECT_EQ(0, mt_unmask(self->fd, kind->nr, 0, 2));
 	}
 	EXPECT_EQ(0, mt_fire_range(self->fd, MSIX, 0, NR));
-	for_each_kind(kind) {
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
 		EXPECT_EQ(0, mt_settle(self->fd, kind->nr));
 		do {
 			ASSERT_EQ(0, mt_counts(self->fd, kind->nr, 0, NR, &sum, NULL));
@@ -210,7 +211,7 @@ TEST_F_TIMEOUT(ims, flr_under_load, MT_TEST_SECONDS)
 	unsigned int id[NR_KINDS];
 	time_t end = 0;
 
-	for_each_kind(kind)
+	for (kind = store_kinds; kind < KINDS_END; kind++)
 		id[kind - store_kinds] = create_full(_metadata, self, kind->nr, NR, NULL);
 	ASSERT_EQ(0, mt_vectors_enable(self->fd, MSIX, NR));
 	ASSERT_EQ(0, mt_request(self->fd, MSIX, 0, NR));
@@ -262,7 +263,7 @@ TEST_F_TIMEOUT(ims, d3_changes, MT_TEST_SECONDS)
 	ASSERT_LT(0, cpu);
 	set_up(_metadata, self, maps);
 	ASSERT_EQ(0, mt_suspend(self->fd));
-	for_each_kind(kind) {
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
 		const unsigned int nr = kind->nr;
 
 		EXPECT_EQ(0, mt_request_unlazy(self->fd, nr, ALLOCATED, 1));
@@ -274,7 +275,7 @@ TEST_F_TIMEOUT(ims, d3_changes, MT_TEST_SECONDS)
 	}
 	ASSERT_EQ(0, mt_resume(self->fd));
 
-	for_each_kind(kind) {
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
 		const __u32 both = IMS_TD_SLOT_MASKED | IMS_TD_SLOT_HAS_MSG;
 		const struct ims_testdev_map *map = &maps[kind - store_kinds][0];
 		const unsigned int nr = kind->nr;
@@ -309,7 +310,7 @@ TEST_F_TIMEOUT(ims, d3_cpu_offline, MT_TEST_SECONDS)
 	unsigned int id;
 
 	ASSERT_LT(0, cpu);
-	for_each_kind(kind) {
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
 		id = create_store(_metadata, self, kind->nr, nr);
 		ASSERT_EQ(nr, mt_alloc_spread(self->fd, id, nr, nr, 0, 0, NULL));
 		ASSERT_EQ(0, mt_request_unlazy(self->fd, kind->nr, 0, nr));
@@ -320,10 +321,10 @@ TEST_F_TIMEOUT(ims, d3_cpu_offline, MT_TEST_SECONDS)
 	ASSERT_EQ(0, mt_resume(self->fd));
 
 	/* Those that the kernel manages wait for their CPU. */
-	for_each_kind(kind)
+	for (kind = store_kinds; kind < KINDS_END; kind++)
 		ASSERT_EQ(0, mt_fire_range(self->fd, kind->nr, 0, nr));
 	EXPECT_EQ(0, mt_cpu_set_online(cpu, true));
-	for_each_kind(kind) {
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
 		expect_arrival(_metadata, self, kind->nr, 0, nr, 2);
 		fire_and_expect(_metadata, self, kind->nr, 0, nr, 2);
 	}
@@ -337,10 +338,10 @@ TEST_F_TIMEOUT(ims, d3_alloc, MT_TEST_SECONDS)
 	bool there[NR_KINDS];
 	int ret;
 
-	for_each_kind(kind)
+	for (kind = store_kinds; kind < KINDS_END; kind++)
 		id[kind - store_kinds] = create_store(_metadata, self, kind->nr, 4);
 	ASSERT_EQ(0, mt_suspend(self->fd));
-	for_each_kind(kind) {
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
 		const unsigned int k = kind - store_kinds;
 
 		ret = mt_alloc(self->fd, id[k], 0, 2, NULL);
@@ -355,7 +356,7 @@ TEST_F_TIMEOUT(ims, d3_alloc, MT_TEST_SECONDS)
 	EXPECT_TRUE(there[NR_KINDS - 1]);
 	ASSERT_EQ(0, mt_resume(self->fd));
 
-	for_each_kind(kind) {
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
 		if (there[kind - store_kinds]) {
 			fire_and_expect(_metadata, self, kind->nr, 0, 2, 0);
 			continue;
@@ -481,17 +482,17 @@ static void suspend_under_load(struct __test_metadata *_metadata, struct ims_dat
 	self->judged = true;
 	ASSERT_LE(0, before);
 	create_everything(_metadata, self, NR);
-	for_each_kind(kind) {
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
 		ASSERT_EQ(0, mt_mask(self->fd, kind->nr, 0, 1));
 		ASSERT_EQ(0, mt_fire(self->fd, kind->nr, 0));
 	}
 
 	background_start(_metadata, self, &suspender, suspend_step, shared);
 	for (fired = 0; !shared->done; fired++) {
-		for_each_kind(kind)
+		for (kind = store_kinds; kind < KINDS_END; kind++)
 			ASSERT_EQ(0, mt_fire_range(self->fd, kind->nr, 1, NR - 1));
 		ASSERT_EQ(0, mt_fire_range(self->fd, MSIX, 0, NR));
-		for_each_kind(kind)
+		for (kind = store_kinds; kind < KINDS_END; kind++)
 			expect_arrival(_metadata, self, kind->nr, 1, NR - 1, fired + 1);
 		expect_arrival(_metadata, self, MSIX, 0, NR, fired + 1);
 		if (!_metadata->passed || !mt_wait_more(&end))
@@ -502,7 +503,7 @@ static void suspend_under_load(struct __test_metadata *_metadata, struct ims_dat
 	EXPECT_EQ(before + 1, suspended());
 
 	/* The ones that were masked still are, and what waited was forgotten. */
-	for_each_kind(kind) {
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
 		expect_received(_metadata, self, kind->nr, 0, 1, 0);
 		ASSERT_EQ(0, mt_fire(self->fd, kind->nr, 0));
 		expect_received(_metadata, self, kind->nr, 0, 1, 0);

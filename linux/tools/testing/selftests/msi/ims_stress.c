@@ -39,6 +39,10 @@
 
 #define ANY		IMS_TESTDEV_ANY_INDEX
 
+#ifndef ARRAY_SIZE
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#endif
+
 /* Interrupts of a worker */
 #define NR_SLOTS	16
 
@@ -105,7 +109,7 @@ static struct worker workers[] = {
 	{ .name = "msix",	.kind = IMS_TD_KIND_MSIX },
 };
 
-#define NR_WORKERS	(sizeof(workers) / sizeof(workers[0]))
+#define NR_WORKERS	ARRAY_SIZE(workers)
 
 static int fd;
 static struct ims_testdev_info info;
@@ -126,7 +130,6 @@ static pthread_rwlock_t present;
 static pthread_mutex_t leaving = PTHREAD_MUTEX_INITIALIZER;
 
 /* One line of many threads */
-__attribute__((format(printf, 2, 3)))
 static void *fail(const char *who, const char *format, ...)
 {
 	char text[512];
@@ -279,7 +282,7 @@ static bool request_one(struct worker *w, unsigned int i)
 	if (!slot->allocated || slot->requested)
 		return true;
 	ret = CALL(mt_request_flags(fd, w->kind, w->first + i, 1,
-				    flags[draw(w, sizeof(flags) / sizeof(flags[0]))]));
+				    flags[draw(w, ARRAY_SIZE(flags))]));
 	slot->requested = !ret;
 	done[REQUEST]++;
 	return check(w, "request", i, ret);
@@ -553,7 +556,7 @@ static void *trouble_view(void *arg)
 
 static void *(*const troubles[])(void *arg) = { trouble_device, trouble_cpus, trouble_view };
 
-#define NR_TROUBLES	(sizeof(troubles) / sizeof(troubles[0]))
+#define NR_TROUBLES	ARRAY_SIZE(troubles)
 
 static bool enough(void)
 {

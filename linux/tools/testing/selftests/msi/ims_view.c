@@ -4,6 +4,7 @@
  * to agree with the device itself at any time, and the tracepoints.
  */
 #define _GNU_SOURCE
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -268,7 +269,7 @@ TEST_F_TIMEOUT(ims, view_agrees, MT_TEST_SECONDS)
 	const struct view *view;
 	char name[128];
 
-	for_each_kind(kind) {
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
 		for (w = 0; w < 2; w++) {
 			const unsigned int first = w * window;
 			int ret;
@@ -287,7 +288,7 @@ TEST_F_TIMEOUT(ims, view_agrees, MT_TEST_SECONDS)
 
 	view = expect_view(_metadata, self);
 	EXPECT_EQ(2 * NR_KINDS + 1, view->nr);
-	for_each_kind(kind) {
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
 		for (w = 0; w < 2; w++)
 			expect_store(_metadata, self, view, id[kind - store_kinds][w], kind,
 				     w * window, window);
@@ -303,7 +304,7 @@ TEST_F_TIMEOUT(ims, view_agrees, MT_TEST_SECONDS)
 	EXPECT_EQ(nr_msix, msix->nr);
 
 	/* What goes is gone. */
-	for_each_kind(kind) {
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
 		ASSERT_EQ(0, mt_release(self->fd, kind->nr, 2, nr - 3));
 		ASSERT_EQ(0, mt_free(self->fd, kind->nr, 1, 4));
 		view = expect_view(_metadata, self);
@@ -322,7 +323,7 @@ TEST_F_TIMEOUT(ims, view_cookies, MT_TEST_SECONDS)
 	const struct store_kind *kind;
 	int id;
 
-	for_each_kind(kind) {
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
 		if (!kind->pasid)
 			continue;
 		id = mt_store_create_flags(self->fd, kind->nr, 0, 4, IMS_TESTDEV_STORE_PASID);
@@ -378,6 +379,9 @@ TEST_F_TIMEOUT(ims, view_dirty, MT_TEST_SECONDS)
 	EXPECT_FALSE(store->slots[0].dirty);
 	EXPECT_TRUE(store->slots[1].dirty);
 	EXPECT_TRUE(store->slots[1].masked);
+
+	/* The device has been told before the view says so. */
+	EXPECT_EQ(0, mt_wait_state(self->fd, CMD, 1, IMS_TD_SLOT_MASKED, IMS_TD_SLOT_MASKED));
 	do {
 		store = find_store(expect_view(_metadata, self), id);
 		ASSERT_NE(NULL, store);
@@ -388,10 +392,10 @@ TEST_F_TIMEOUT(ims, view_dirty, MT_TEST_SECONDS)
 
 /* How often it was read, and with how many stores and slots */
 struct reader {
-	struct ims_data		*self;
-	volatile unsigned int	reads;
-	volatile unsigned int	stores;
-	volatile unsigned int	slots;
+	struct ims_data	*self;
+	atomic_uint	reads;
+	atomic_uint	stores;
+	atomic_uint	slots;
 };
 
 static int read_step(void *arg)
@@ -434,7 +438,7 @@ TEST_F_TIMEOUT(ims, view_under_load, MT_TEST_SECONDS)
 		background_start(_metadata, self, &bg[i], read_step, &reader[i]);
 	}
 	do {
-		for_each_kind(kind) {
+		for (kind = store_kinds; kind < KINDS_END; kind++) {
 			const int ret = mt_store_create(self->fd, kind->nr, 64, nr);
 
 			ASSERT_LT(0, ret);
@@ -442,7 +446,7 @@ TEST_F_TIMEOUT(ims, view_under_load, MT_TEST_SECONDS)
 			ASSERT_EQ(nr, mt_alloc_batch(self->fd, ret, nr, nr, NULL, NULL));
 			ASSERT_EQ(0, mt_request(self->fd, kind->nr, 64, nr));
 		}
-		for_each_kind(kind) {
+		for (kind = store_kinds; kind < KINDS_END; kind++) {
 			ASSERT_EQ(0, mt_mask(self->fd, kind->nr, 66, 8));
 			fire_and_expect(_metadata, self, kind->nr, 64, 2, 0);
 			ASSERT_EQ(0, mt_unmask(self->fd, kind->nr, 66, 8));
@@ -549,7 +553,7 @@ TEST_F_TIMEOUT(ims, trace_life, MT_TEST_SECONDS)
 	if (!has_tracing())
 		SKIP(return, "%s", no_tracing);
 
-	for_each_kind(kind) {
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
 		const unsigned int nr = kind->nr;
 
 		id = create_store(_metadata, self, nr, 8);

@@ -701,8 +701,7 @@ FIXTURE_VARIANT_ADD(ims, request_dyn)
 };
 
 /* What there is to do with a store */
-#define STORE_VARIANT(name, _kind, _prepare, _call, _undo, _faults)	\
-FIXTURE_VARIANT_ADD(ims, name)						\
+#define STORE_CALL(_kind, _prepare, _call, _undo, _faults)		\
 {									\
 	.kind		= _kind,					\
 	.remapping	= true,						\
@@ -713,31 +712,52 @@ FIXTURE_VARIANT_ADD(ims, name)						\
 	.errors		= { -ENOMEM },					\
 }
 
-STORE_VARIANT(table, TABLE, NULL, store_create, store_undo, 8);
-STORE_VARIANT(table_first, TABLE, rebind, store_create, store_undo, 12);
-STORE_VARIANT(table_index, TABLE, store_create, store_index, store_undo, 8);
-STORE_VARIANT(table_any, TABLE, store_create, store_any, store_undo, 8);
-STORE_VARIANT(table_16, TABLE, store_create, store_16, store_undo, 80);
-STORE_VARIANT(table_cpu, TABLE, store_create, store_cpu, store_undo, 8);
-STORE_VARIANT(table_batch, TABLE, store_create, store_batch, store_undo, 50);
-STORE_VARIANT(table_up_to_16, TABLE, store_create, store_up_to_16, store_undo, 50);
-STORE_VARIANT(table_spread, TABLE, store_create, store_spread, store_undo, 30);
-STORE_VARIANT(table_request, TABLE, request_store_prepare, request_store, request_store_undo, 3);
+FIXTURE_VARIANT_ADD(ims, table)
+	STORE_CALL(TABLE, NULL, store_create, store_undo, 8);
+FIXTURE_VARIANT_ADD(ims, table_first)
+	STORE_CALL(TABLE, rebind, store_create, store_undo, 12);
+FIXTURE_VARIANT_ADD(ims, table_index)
+	STORE_CALL(TABLE, store_create, store_index, store_undo, 8);
+FIXTURE_VARIANT_ADD(ims, table_any)
+	STORE_CALL(TABLE, store_create, store_any, store_undo, 8);
+FIXTURE_VARIANT_ADD(ims, table_16)
+	STORE_CALL(TABLE, store_create, store_16, store_undo, 80);
+FIXTURE_VARIANT_ADD(ims, table_cpu)
+	STORE_CALL(TABLE, store_create, store_cpu, store_undo, 8);
+FIXTURE_VARIANT_ADD(ims, table_batch)
+	STORE_CALL(TABLE, store_create, store_batch, store_undo, 50);
+FIXTURE_VARIANT_ADD(ims, table_up_to_16)
+	STORE_CALL(TABLE, store_create, store_up_to_16, store_undo, 50);
+FIXTURE_VARIANT_ADD(ims, table_spread)
+	STORE_CALL(TABLE, store_create, store_spread, store_undo, 30);
+FIXTURE_VARIANT_ADD(ims, table_request)
+	STORE_CALL(TABLE, request_store_prepare, request_store, request_store_undo, 3);
 
 /* The others differ from it where they are created and where slots are set up. */
-STORE_VARIANT(wide, WIDE, NULL, store_create, store_undo, 8);
-STORE_VARIANT(wide_any, WIDE, store_create, store_any, store_undo, 8);
+FIXTURE_VARIANT_ADD(ims, wide)
+	STORE_CALL(WIDE, NULL, store_create, store_undo, 8);
+FIXTURE_VARIANT_ADD(ims, wide_any)
+	STORE_CALL(WIDE, store_create, store_any, store_undo, 8);
 
-STORE_VARIANT(mem, MEM, NULL, store_create, store_undo, 8);
-STORE_VARIANT(mem_any, MEM, store_create, store_any, store_undo, 8);
-STORE_VARIANT(mem_batch, MEM, store_create, store_batch, store_undo, 50);
+FIXTURE_VARIANT_ADD(ims, mem)
+	STORE_CALL(MEM, NULL, store_create, store_undo, 8);
+FIXTURE_VARIANT_ADD(ims, mem_any)
+	STORE_CALL(MEM, store_create, store_any, store_undo, 8);
+FIXTURE_VARIANT_ADD(ims, mem_batch)
+	STORE_CALL(MEM, store_create, store_batch, store_undo, 50);
 
-STORE_VARIANT(cmd, CMD, NULL, store_create, store_undo, 8);
-STORE_VARIANT(cmd_any, CMD, store_create, store_any, store_undo, 8);
-STORE_VARIANT(cmd_batch, CMD, store_create, store_batch, store_undo, 50);
-STORE_VARIANT(cmd_up_to_16, CMD, store_create, store_up_to_16, store_undo, 50);
-STORE_VARIANT(cmd_spread, CMD, store_create, store_spread, store_undo, 30);
-STORE_VARIANT(cmd_request, CMD, request_store_prepare, request_store, request_store_undo, 3);
+FIXTURE_VARIANT_ADD(ims, cmd)
+	STORE_CALL(CMD, NULL, store_create, store_undo, 8);
+FIXTURE_VARIANT_ADD(ims, cmd_any)
+	STORE_CALL(CMD, store_create, store_any, store_undo, 8);
+FIXTURE_VARIANT_ADD(ims, cmd_batch)
+	STORE_CALL(CMD, store_create, store_batch, store_undo, 50);
+FIXTURE_VARIANT_ADD(ims, cmd_up_to_16)
+	STORE_CALL(CMD, store_create, store_up_to_16, store_undo, 50);
+FIXTURE_VARIANT_ADD(ims, cmd_spread)
+	STORE_CALL(CMD, store_create, store_spread, store_undo, 30);
+FIXTURE_VARIANT_ADD(ims, cmd_request)
+	STORE_CALL(CMD, request_store_prepare, request_store, request_store_undo, 3);
 
 /* What the others look at doesn't change when nothing fails, either. */
 FIXTURE_VARIANT_ADD(ims, nothing) { };
