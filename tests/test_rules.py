@@ -14,6 +14,7 @@ GOOD = {
                                'static const struct msi_storage_ops ops = {\n'
                                'pci_create_ims_store(pdev, &tmpl, 1, NULL);\n'
                                'MODULE_IMPORT_NS(MSI_STORAGE);\n',
+    'drivers/irqchip/Makefile': 'ccflags-y := -DMSI_STORAGE_PROVIDER\n',
     'drivers/pci/msi/api.c': '#include <linux/irqchip/msi-storage.h>\n'
                              'msi_create_store(dev);\n',
     'kernel/irq/msi.c': 'int msi_create_store(struct device *dev)\n',
@@ -42,14 +43,15 @@ class Places(unittest.TestCase):
                      'ret = pci_create_ims_store(pdev, tmpl, 1, NULL);',
                      'ret = msi_create_store(dev, tmpl, 1, NULL);',
                      'struct msi_storage_ops ops = { };',
-                     'const struct msi_storage_template *tmpl;', '#define __CHECKER__',
-                     '#undef KBUILD_MODFILE', 'CFLAGS_a.o := -DKBUILD_MODFILE=b'):
+                     'const struct msi_storage_template *tmpl;', '#define MSI_STORAGE_PROVIDER',
+                     'CFLAGS_a.o := -DMSI_STORAGE_PROVIDER=1'):
             wrong = rules.misplaced({**GOOD, 'drivers/misc/b.c': f'\n{line}\n'})
             self.assertEqual(len(wrong), 1, line)
             self.assertTrue(wrong[0].startswith('drivers/misc/b.c:2 '), wrong)
 
     def test_not_even_at_home(self):
-        wrong = rules.misplaced({**GOOD, 'drivers/irqchip/irq-b.c': '#define __CHECKER__ 1\n'})
+        wrong = rules.misplaced({**GOOD,
+                                 'drivers/irqchip/irq-b.c': '#define MSI_STORAGE_PROVIDER 1\n'})
         self.assertEqual(len(wrong), 1)
 
     def test_nothing_to_see(self):

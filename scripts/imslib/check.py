@@ -513,8 +513,7 @@ def collect_warnings(base, commit, files, log):
     here = [f for f in files if (kernel.src() / f).exists()]
     objects = sorted(f[:-2] + '.o' for f in here
                      if f.endswith('.c') and not f.startswith('tools/'))
-    kernel.configure('lean', base, tree, base.repo / 'objects', 'warnings', log,
-                     where='warnings')
+    kernel.configure('warnings', base, tree, base.repo / 'objects', 'warnings', log)
     for path in objects:
         (kernel.objdir('warnings') / path).unlink(missing_ok=True)
     start = log.stat().st_size

@@ -27,10 +27,9 @@ import json
 import re
 import shlex
 import shutil
-from pathlib import Path
 
 from . import kernel
-from .util import (ROOT, Fail, cache, digest, entry, fresh_log, git, git_env,
+from .util import (ROOT, Fail, cache, digest, entry, git, git_env,
                    have_entry, jobs, locked, run, say, step)
 
 CONFIGS = ROOT / 'configs/cross'

@@ -7,9 +7,9 @@ that is moved from commit to commit, in one O= directory per configuration, so
 that only what differs is compiled. The tree holds exactly the git tree that the
 key names, whatever was there before. One lock guards tree and directories.
 """
-import os
 import re
 import shutil
+from pathlib import Path
 
 from .util import (ROOT, Fail, cache, clean_env, digest, entry, fresh_log,
                    git, git_env, have_entry, jobs, locked, run, say, step)
@@ -19,6 +19,7 @@ CONFIGS = {
     'debug': ('lean.config', 'debug.config'),
     'devices': ('lean.config', 'devices.config', 'leaks.config'),
     'rules': ('lean.config', 'rules.config'),
+    'warnings': ('lean.config',),
 }
 # Part of the key: count it up when a change here changes what is made.
 FORMAT = 'kernel 1'
@@ -115,7 +116,8 @@ def copy_modules(config, out):
         path = top / name
         shutil.copy2(path, out / path.name)
         found = run(['/sbin/modinfo', '-F', 'depends', path]).strip()
-        needs[path.stem.replace('-', '_')] = (path.name, found.split(',') if found else [])
+        needs[path.stem.replace('-', '_')] = (
+            path.name, found.replace('-', '_').split(',') if found else [])
 
     order = []
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .base import listing
 from .kernel import compiler
-from .util import (ROOT, Fail, cache, clean_env, digest, entry, fresh_log, have_entry,
+from .util import (ROOT, Fail, clean_env, digest, entry, fresh_log, have_entry,
                    jobs, locked, run, say, scratch, step)
 
 OURS = ROOT / 'qemu'

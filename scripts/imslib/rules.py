@@ -36,8 +36,8 @@ PLACES = (
     (r'\bmsi_create_store\s*\(', 'has msi_create_store()', (CORE, PCI, MSI_H)),
     (r'\bstruct\s+msi_storage_(?:ops|template)\b(?!\s*;)', 'has storage ops',
      (IRQCHIP, PCI, CORE, HEADER, MSI_H)),
-    (r'#\s*(?:define|undef)\s+(?:KBUILD_MODFILE|__CHECKER__)\b|-[DU](?:KBUILD_MODFILE|__CHECKER__)',
-     'says where it is itself', ()),
+    (r'#\s*define\s+MSI_STORAGE_PROVIDER\b|-D\s*MSI_STORAGE_PROVIDER\b',
+     'may have storage ops', (IRQCHIP + 'Makefile', PCI + 'Makefile')),
 )
 SEARCHED = re.compile(r'\.[chS]$|(?:^|/)(?:Makefile|Kbuild)$')
 
@@ -47,7 +47,7 @@ WRONG = ('drivers/irqchip/irq-ims-testdev.c', 'kernel/irq/msi_test')
 # It exports the functions of HEADER.
 EXPORTER = 'drivers/pci/msi/api.o'
 
-REFUSED = 'message storage ops belong into drivers/irqchip'
+REFUSED = 'Message storage ops belong into drivers/irqchip'
 NOT_IMPORTED = (r'module (\S+) uses symbol pci_create_ims_store from namespace MSI_STORAGE, '
                 r'but does not import it')
 
@@ -235,7 +235,7 @@ def compiled(where, log, examples):
         _, text = make(log, *objs)
         wrong += [f'{path} builds, though it includes msi-storage.h'
                   for path in objs if (where / path).exists()]
-        if text.count(f'static assertion failed: "{REFUSED}"') != len(objs):
+        if text.count(f'#error "{REFUSED}"') != len(objs):
             wrong.append(f'not every probe is refused because "{REFUSED}"')
     return wrong
 

@@ -21,12 +21,13 @@ import json
 import os
 import re
 import shutil
+import threading
 import time
 from collections import Counter
 from pathlib import Path
 
 from . import base as basemod
-from .util import (BUILD, ROOT, Fail, cache, digest, git, git_env, locked, run, say,
+from .util import (BUILD, ROOT, Fail, digest, git, git_env, locked, say,
                    scratch, write_atomic)
 
 PATCHES = ROOT / 'patches/6.1'
@@ -659,7 +660,8 @@ def snapshot():
     head = tree_ref('HEAD')
     words = f'build/linux, HEAD {head[:12]}'
     if dirty():
-        index = TREE / '.git/index.snapshot'
+        # Two tests may want it at the same time.
+        index = TREE / f'.git/index.snapshot.{os.getpid()}.{threading.get_ident()}'
         shutil.copy(TREE / '.git/index', index)
         env = git_env(GIT_INDEX_FILE=str(index))
         try:

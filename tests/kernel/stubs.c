@@ -12,6 +12,8 @@
 
 int ims_stubs_msi(struct pci_dev *pdev);
 int ims_stubs_ims(struct pci_dev *pdev, const struct ims_table_desc *desc);
+int ims_stubs_generic(struct pci_dev *pdev, const struct ims_mem_desc *mem,
+		      const struct ims_cmd_desc *cmd);
 int ims_stubs_core(struct pci_dev *pdev, unsigned int irq);
 
 int ims_stubs_msi(struct pci_dev *pdev)
@@ -47,14 +49,13 @@ int ims_stubs_msi(struct pci_dev *pdev)
 
 int ims_stubs_ims(struct pci_dev *pdev, const struct ims_table_desc *desc)
 {
-	union msi_instance_cookie cookie = { .value = 1 };
+	union msi_instance_cookie cookie = { .value = 1 }, cookies[2] = { };
 	struct irq_affinity_desc affdesc = { .is_managed = 0 };
-	struct msi_map map;
-	int id;
+	struct irq_affinity affd = { .pre_vectors = 1 };
+	struct msi_map map, maps[2];
+	int id, n;
 
 	id = pci_create_ims_table_store(pdev, desc);
-	if (id < 0)
-		id = pci_create_ims_store(pdev, NULL, 16, NULL);
 	if (id < 0)
 		return id;
 
@@ -64,8 +65,19 @@ int ims_stubs_ims(struct pci_dev *pdev, const struct ims_table_desc *desc)
 	map = pci_ims_store_alloc_irq(pdev, id, MSI_ANY_INDEX, NULL, NULL);
 	if (map.index >= 0)
 		pci_ims_store_free_irq(pdev, id, map);
+	n = pci_ims_store_alloc_irqs(pdev, id, 1, 2, &affd, cookies, maps);
+	if (n > 0)
+		pci_ims_store_free_irqs(pdev, id, maps, n);
+	n += pci_ims_store_suspend(pdev, id);
+	n += pci_ims_store_resume(pdev, id);
 	pci_remove_ims_store(pdev, id);
-	return map.index;
+	return map.index + n;
+}
+
+int ims_stubs_generic(struct pci_dev *pdev, const struct ims_mem_desc *mem,
+		      const struct ims_cmd_desc *cmd)
+{
+	return pci_create_ims_mem_store(pdev, mem) + pci_create_ims_cmd_store(pdev, cmd);
 }
 
 int ims_stubs_core(struct pci_dev *pdev, unsigned int irq)

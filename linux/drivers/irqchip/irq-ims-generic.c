@@ -94,12 +94,13 @@ static bool ims_ctrl_masked(const struct ims_format *format, u32 ctrl)
  * An access could hang or fail otherwise, PCIe r6.0, sec 5.3.1.4.1. While an error is
  * recovered the slots are written again with the channel still frozen.
  */
-static bool ims_reachable(const struct msi_storage *storage)
+static bool ims_reachable(const struct msi_storage *storage, const bool *stopped)
 {
 	struct pci_dev *pdev = to_pci_dev(storage->dev);
 
 	return pdev->current_state == PCI_D0 &&
-	       pdev->error_state != pci_channel_io_perm_failure;
+	       pdev->error_state != pci_channel_io_perm_failure &&
+	       !(stopped && READ_ONCE(*stopped));
 }
 
 static bool ims_overlap(u16 a, u16 a_size, u16 b, u16 b_size)
@@ -230,10 +231,12 @@ static void ims_release(struct msi_storage *storage)
 /**
  * struct ims_table - Private data of a slot table store
  * @base:	First slot
+ * @stopped:	Set by the driver while the slots must not be accessed, or NULL
  * @format:	How the slots are written
  */
 struct ims_table {
 	void __iomem		*base;
+	const bool		*stopped;
 	struct ims_format	format;
 };
 
@@ -290,7 +293,7 @@ static int ims_table_set_up_slot(struct msi_storage *storage, struct msi_slot *s
 	u32 ctrl;
 
 	/* What has to be preserved of the control word could not be read */
-	if (!ims_reachable(storage))
+	if (!ims_reachable(storage, table->stopped))
 		return -EIO;
 
 	slot->iobase = table->base + (size_t)slot->index * table->format.layout.stride;
@@ -325,7 +328,7 @@ static void ims_table_free_pasid_slot(struct msi_storage *storage, struct msi_sl
 	const struct ims_table_layout *layout = &table->format.layout;
 
 	slot->ctrl &= ~(ims_pasid_mask(layout) | layout->pasid_enable);
-	if (!ims_reachable(storage))
+	if (!ims_reachable(storage, table->stopped))
 		return;
 
 	ims_table_write_ctrl(table, slot, slot->ctrl);
@@ -337,7 +340,7 @@ static void ims_table_mask(struct msi_storage *storage, struct msi_slot *slot)
 	struct ims_table *table = storage->priv;
 
 	slot->ctrl = ims_ctrl_mask(&table->format, slot->ctrl);
-	if (!ims_reachable(storage))
+	if (!ims_reachable(storage, table->stopped))
 		return;
 
 	ims_table_write_ctrl(table, slot, slot->ctrl);
@@ -349,7 +352,7 @@ static void ims_table_unmask(struct msi_storage *storage, struct msi_slot *slot)
 	struct ims_table *table = storage->priv;
 
 	slot->ctrl = ims_ctrl_unmask(&table->format, slot->ctrl);
-	if (ims_reachable(storage))
+	if (ims_reachable(storage, table->stopped))
 		ims_table_write_ctrl(table, slot, slot->ctrl);
 }
 
@@ -360,7 +363,7 @@ static void ims_table_write_msg(struct msi_storage *storage, struct msi_slot *sl
 	const struct ims_format *format = &table->format;
 	bool unmasked = !ims_ctrl_masked(format, slot->ctrl);
 
-	if (!ims_reachable(storage))
+	if (!ims_reachable(storage, table->stopped))
 		return;
 
 	/* A device could send half of the old and half of the new message */
@@ -378,7 +381,14 @@ static void ims_table_write_msg(struct msi_storage *storage, struct msi_slot *sl
 static bool ims_table_is_masked(struct msi_storage *storage, struct msi_slot *slot)
 {
 	struct ims_table *table = storage->priv;
-	u32 ctrl = ims_reachable(storage) ? ims_table_read_ctrl(table, slot) : slot->ctrl;
+	u32 ctrl = ~0;
+
+	if (ims_reachable(storage, table->stopped))
+		ctrl = ims_table_read_ctrl(table, slot);
+
+	/* On its way back to D0 a device does not respond before its BARs are restored */
+	if (PCI_POSSIBLE_ERROR(ctrl))
+		ctrl = slot->ctrl;
 
 	return ims_ctrl_masked(&table->format, ctrl);
 }
@@ -481,6 +491,7 @@ int pci_create_ims_table_store(struct pci_dev *pdev, const struct ims_table_desc
 		return -ENOMEM;
 
 	table->base = desc->base;
+	table->stopped = desc->stopped;
 	ret = ims_format_init(&table->format, pdev, desc->layout, &ims_table_access);
 	if (ret)
 		goto free_table;
@@ -569,7 +580,7 @@ static void ims_mem_notify(struct msi_storage *storage, const struct msi_slot *s
 {
 	struct ims_mem *mem = storage->priv;
 
-	if (!ims_reachable(storage) || (mem->stopped && READ_ONCE(*mem->stopped)))
+	if (!ims_reachable(storage, mem->stopped))
 		return;
 
 	writel(mem->first + slot->index, mem->notify);

@@ -145,6 +145,7 @@ struct ims_td_ring {
  * @mem_dma:	Their bus address
  * @mem_stopped: The device doesn't know where @mem is. Written with @lock held,
  *		and read by storage ops without.
+ * @table_stopped: The device is on its way to D3hot. Likewise.
  * @ring:	The command ring, if the device has one
  * @id:		The number in the name
  * @misc:	Character device, registered while bound
@@ -172,6 +173,7 @@ struct ims_testdev {
 	void			*mem;
 	dma_addr_t		mem_dma;
 	bool			mem_stopped;
+	bool			table_stopped;
 	struct ims_td_ring	ring;
 	int			id;
 	struct miscdevice	misc;
@@ -227,6 +229,8 @@ struct ims_td_store {
  * @woken:	How often the thread of the handler has to run
  * @received:	How often the handler ran
  * @spurious:	How often it ran without need
+ * @forgotten_at: What @received was when the device was taken to forget that it is
+ *		pending. Guarded by ims_testdev::lock
  * @name:	What /proc/interrupts shows
  */
 struct ims_td_slot {
@@ -240,6 +244,7 @@ struct ims_td_slot {
 	atomic_t		woken;
 	atomic_t		received;
 	atomic_t		spurious;
+	u32			forgotten_at;
 	char			name[40];
 };
 
@@ -510,6 +515,7 @@ static int ims_td_create_table(struct ims_testdev *td, struct ims_td_store *stor
 		.base		= base,
 		.nr_slots	= store->nr_slots,
 		.layout		= &store->layout,
+		.stopped	= &td->table_stopped,
 	};
 
 	lockdep_assert_held(&td->lock);
@@ -711,6 +717,7 @@ static void ims_td_free_kref(struct kref *ref)
 {
 	struct ims_testdev *td = container_of(ref, struct ims_testdev, ref);
 
+	kfree(td->saved);
 	kfree(td->misc.name);
 	mutex_destroy(&td->ring.lock);
 	mutex_destroy(&td->lock);
@@ -1000,14 +1007,20 @@ static void ims_td_forget_pending(struct ims_testdev *td, unsigned int kind)
 			continue;
 
 		atomic_dec(&slot->expected);
+		slot->forgotten_at = count.received;
 		xa_set_mark(&td->slots[kind], nr, IMS_TD_FORGOTTEN);
 		td->forgotten[kind]++;
 	}
 }
 
-/* It was not taken away after all, if a suspend has failed or was only a test. */
+/*
+ * It was not taken away after all, if a suspend has failed or was only a test. Or it
+ * was sent in time: A managed interrupt is unmasked when its CPU comes online.
+ */
 static void ims_td_recall_pending(struct ims_testdev *td, unsigned int kind)
 {
+	struct ims_testdev_count count;
+	struct ims_td_sum sum = { };
 	struct ims_td_slot *slot;
 	unsigned long nr;
 
@@ -1016,8 +1029,11 @@ static void ims_td_recall_pending(struct ims_testdev *td, unsigned int kind)
 	ims_td_write(td, IMS_TD_REG_SEL_KIND, kind);
 	xa_for_each_marked(&td->slots[kind], nr, slot, IMS_TD_FORGOTTEN) {
 		xa_clear_mark(&td->slots[kind], nr, IMS_TD_FORGOTTEN);
+		ims_td_sum_up(&sum, slot, &count);
 		ims_td_write(td, IMS_TD_REG_SEL_SLOT, nr);
-		if (!(ims_td_read(td, IMS_TD_REG_SLOT_STATE) & IMS_TD_SLOT_PENDING))
+		if (count.received != slot->forgotten_at)
+			atomic_dec(&slot->spurious);
+		else if (!(ims_td_read(td, IMS_TD_REG_SLOT_STATE) & IMS_TD_SLOT_PENDING))
 			continue;
 
 		atomic_inc(&slot->expected);
@@ -2388,7 +2404,11 @@ static int ims_td_ioc_suspend(struct ims_testdev *td, void *arg)
 		goto come_back;
 	}
 
+	/* An interrupt can be masked at any time, e.g. when a CPU goes offline. */
+	WRITE_ONCE(td->table_stopped, true);
+	synchronize_rcu();
 	ret = pci_set_power_state(td->pdev, PCI_D3hot);
+	WRITE_ONCE(td->table_stopped, false);
 	if (ret)
 		goto free_saved;
 

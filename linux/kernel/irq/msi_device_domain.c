@@ -527,9 +527,6 @@ int msi_store_init(struct device *dev, struct msi_dev_store *store,
 		size = tmpl->size;
 
 	error = msi_template_error(tmpl, store->id, size);
-	/* Buses have the templates of default stores built in */
-	if (!error && store->id != MSI_DEFAULT_STORE)
-		error = msi_template_place_error(tmpl);
 	if (error) {
 		msi_template_refused(dev, tmpl, error);
 		return -EINVAL;
@@ -537,6 +534,16 @@ int msi_store_init(struct device *dev, struct msi_dev_store *store,
 
 	if (!try_module_get(tmpl->owner))
 		return -ENODEV;
+
+	/* Buses have the templates of default stores built in */
+	if (store->id != MSI_DEFAULT_STORE) {
+		error = msi_template_place_error(tmpl);
+		if (error) {
+			msi_template_refused(dev, tmpl, error);
+			module_put(tmpl->owner);
+			return -EINVAL;
+		}
+	}
 
 	store->tmpl = tmpl;
 	store->storage.ops = tmpl->ops;

@@ -504,7 +504,7 @@ static const char *msi_test_op_not_task(const struct msi_storage *storage)
 {
 	struct msi_test_hw *hw = storage_to_hw(storage);
 
-	if (storage->ops->lock && !hw->locked && !hw->offline)
+	if (storage->ops->lock && !hw->locked && !hw->offline && !hw->suspends)
 		return "[not locked]";
 	return msi_test_not_task();
 }

@@ -129,6 +129,8 @@ struct msi_test_slot {
  * @locked:		Between lock and unlock
  * @syncing:		A sync is in progress
  * @offline:		Nobody may access the slots
+ * @suspends:		The store is suspended and resumed at any time, and not locked while
+ *			it is suspended
  * @released:		How often the store was released
  * @bad_cookie:		init_slot refuses this cookie, if it is not 0
  * @init_ret:		What init_slot() returns
@@ -145,6 +147,7 @@ struct msi_test_hw {
 	bool			locked;
 	bool			syncing;
 	bool			offline;
+	bool			suspends;
 	unsigned int		released;
 	u64			bad_cookie;
 	int			init_ret;

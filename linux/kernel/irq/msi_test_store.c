@@ -1324,6 +1324,7 @@ static void store_crowd(struct kunit *test)
 	c->mt = mt;
 	c->id[0] = msi_test_create(mt, MSI_TEST_DIRECT_LOCK, 8, more_hw(mt));
 	c->id[1] = msi_test_create(mt, MSI_TEST_DEFERRED_LOCK, 8, &mt->hw);
+	mt->hw.suspends = true;
 
 	for (i = 0; i < ARRAY_SIZE(what); i++)
 		task[i] = kthread_run(what[i], c, "msi_kunit/%u", i);

@@ -73,11 +73,17 @@ struct ims_table_layout {
  *		table and must not unmap it before the store is removed
  * @nr_slots:	Number of slots in the table
  * @layout:	Layout of the slots
+ * @stopped:	Optional: The driver sets it before it sends the device to D3hot while
+ *		interrupts can be masked, and clears it when pci_set_power_state() has
+ *		returned. That enters D3hot some time before it becomes known. After it
+ *		was set, synchronize_rcu() waits for the last access. It must stay there
+ *		until the store is removed
  */
 struct ims_table_desc {
 	void __iomem			*base;
 	unsigned int			nr_slots;
 	const struct ims_table_layout	*layout;
+	const bool			*stopped;
 };
 
 /**

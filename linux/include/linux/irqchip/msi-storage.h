@@ -10,17 +10,13 @@
  * and what it declares is exported in the symbol namespace MSI_STORAGE.
  */
 
-#include <linux/build_bug.h>
 #include <linux/msi.h>
 
 struct pci_dev;
 
-#define MSI_STORAGE_IN(dir)	(!__builtin_strncmp(KBUILD_MODFILE, dir, sizeof(dir) - 1))
-
-/* sparse does not evaluate the built-in function */
-#ifndef __CHECKER__
-static_assert(MSI_STORAGE_IN("drivers/irqchip/") || MSI_STORAGE_IN("drivers/pci/msi/"),
-	      "message storage ops belong into drivers/irqchip");
+/* From the Makefile of the directory */
+#ifndef MSI_STORAGE_PROVIDER
+#error "Message storage ops belong into drivers/irqchip"
 #endif
 
 #ifdef CONFIG_PCI_MSI

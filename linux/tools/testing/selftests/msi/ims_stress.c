@@ -122,13 +122,6 @@ static atomic_bool failed, over;
 /* A worker may ask something of the device with it held. Who sends it away writes. */
 static pthread_rwlock_t present;
 
-/*
- * No CPU comes or goes while the device is about to forget its slots. The driver takes
- * note of what waits in the device then, as that will not arrive; and what the kernel
- * starts for the CPU's sake would have it sent after all.
- */
-static pthread_mutex_t leaving = PTHREAD_MUTEX_INITIALIZER;
-
 /* One line of many threads */
 static void *fail(const char *who, const char *format, ...)
 {
@@ -492,18 +485,14 @@ static void *trouble_device(void *arg)
 	while (!over && !failed) {
 		pause_us(100000 + draw(&rng, 900000));
 		if (draw(&rng, 2)) {
-			pthread_mutex_lock(&leaving);
 			ret = mt_function_reset(info.name);
-			pthread_mutex_unlock(&leaving);
 			if (ret)
 				return fail("reset", "%s", strerror(-ret));
 			done[FLR]++;
 			continue;
 		}
 		pthread_rwlock_wrlock(&present);
-		pthread_mutex_lock(&leaving);
 		ret = mt_suspend(fd);
-		pthread_mutex_unlock(&leaving);
 		pause_us(draw(&rng, 20000));
 		ret = ret ? ret : mt_resume(fd);
 		pthread_rwlock_unlock(&present);
@@ -524,13 +513,9 @@ static void *trouble_cpus(void *arg)
 
 	while (!over && !failed && cpus > 1) {
 		cpu = 1 + draw(&rng, cpus - 1);
-		pthread_mutex_lock(&leaving);
 		ret = mt_cpu_set_online(cpu, false);
-		pthread_mutex_unlock(&leaving);
 		pause_us(draw(&rng, 50000));
-		pthread_mutex_lock(&leaving);
 		ret = mt_cpu_set_online(cpu, true) ? : ret;
-		pthread_mutex_unlock(&leaving);
 		if (ret)
 			return fail("CPU", "%u: %s", cpu, strerror(-ret));
 		done[OFFLINE]++;
