@@ -720,7 +720,7 @@ def more_selftests(machine, programs, *reasons):
     """Programs on the kernel that has what single tests of them need. Elsewhere the
     lack of that is a reason to leave them out; here nothing would be left."""
     def boots(log):
-        verdict = boot.run(machine, 'devices', programs, log)
+        verdict = boot.run(machine, 'devices', programs, log, extra=('ims.end=reboot',))
         text = log.read_text('utf-8', 'replace')
         for reason in reasons:
             expect(reason not in text, f'{reason}; see {log}')

@@ -76,8 +76,9 @@ struct ims_table_layout {
  * @stopped:	Optional: The driver sets it before it sends the device to D3hot while
  *		interrupts can be masked, and clears it when pci_set_power_state() has
  *		returned. That enters D3hot some time before it becomes known. After it
- *		was set, synchronize_rcu() waits for the last access. It must stay there
- *		until the store is removed
+ *		was set, synchronize_rcu() waits for the last access. If the device
+ *		stays in D0 after all then pci_ims_store_resume() has to be invoked when
+ *		it is cleared. It must stay there until the store is removed
  */
 struct ims_table_desc {
 	void __iomem			*base;
