@@ -186,15 +186,15 @@ def boot_image(row, image, initrd, programs, log, extra=(), label='guest', echo=
     return verdict.judge(text, ('guest', *required, 'aftermath'), row.get('may_skip', ()))
 
 
-def run(machine, config, programs, log, echo=False, built=None, extra=(), **more):
+def run(machine, config, programs, log, echo=False, built=None, ramfs=None, extra=(), **more):
     """Boot config ('lean', 'debug') of the tree on machine, with programs ('selftests',
     'nothing', or names with commas). built is a snapshot, of the tree as it is if
-    it is left out; extra are kernel options, and the rest is boot_image()'s. Returns a
-    Verdict: true for a pass, str() says why not."""
+    it is left out; ramfs one whose programs are taken; extra are kernel options, and the
+    rest is boot_image()'s. Returns a Verdict: true for a pass, str() says why not."""
     row = machine_row(machine)
     base, tree, objects, _ = built or series.snapshot()
     built = kernel.get(config, base, tree, objects)
-    initrd = initramfs.get(base, tree, objects) / 'initramfs.cpio.gz'
+    initrd = initramfs.get(*(ramfs or (base, tree, objects))[:3]) / 'initramfs.cpio.gz'
     required = row['required'] if programs == 'selftests' else [
         name for name in programs.split(',') if name not in ('nothing', 'ims_demo')]
     with tempfile.TemporaryDirectory(prefix='ims-initrd-') as tmp:

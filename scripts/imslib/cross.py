@@ -358,12 +358,17 @@ class Variant:
         self.lines = {}
         for file in (f'{arch}.config', f'{self.name}.config'):
             self.lines.update(kernel.fragment(f'cross/{file}'))
-        self.own = {}
+        self.own, self.optional = {}, {}
         # Set while it is built.
         self.config = self.objects = self.able = self.key_of_base = None
 
     def wanted(self, own=True):
-        return {**self.lines, **(self.own if own else {})}
+        return {**self.lines, **({**self.own, **self.optional} if own else {})}
+
+    def needed(self, own=True):
+        """wanted() without what this architecture cannot have"""
+        return {symbol: line for symbol, line in self.wanted(own).items()
+                if symbol not in self.optional or symbol in (self.able or ())}
 
     def compiler(self):
         return ''.join(run([f'{self.prefix}{tool}', '--version']).splitlines()[0] + '\n'
@@ -441,12 +446,12 @@ def configure(todo, own, log):
     run_make('cross: configure', recipes, log)
     for v in todo:
         v.config = (v.out / f'{v.name}.allnoconfig').read_text(encoding='ascii')
-        wrong = lost(v.wanted(own), v.config)
+        if own and v.expects_msi():
+            v.able = enabled((v.out / f'{v.name}.allyesconfig').read_text(encoding='ascii'))
+        wrong = lost(v.needed(own), v.config)
         if wrong:
             raise Fail(f'cross: {v.name}: {wrong}: mend configs/cross/{v.arch}.config or '
                        f'configs/cross/{v.name}.config')
-        if own and v.expects_msi():
-            v.able = enabled((v.out / f'{v.name}.allyesconfig').read_text(encoding='ascii'))
 
 
 def build(todo, log, what):
@@ -512,9 +517,11 @@ def changes(base, tree, objects):
 
 
 def own_symbols(base, tree, objects):
-    """The lines of series.config, if the tree's Kconfig files know all of them."""
+    """The lines of series.config and those of series.all.config, if the tree's Kconfig
+    files know all of the former."""
     lines = kernel.wanted('lean', base, tree, objects)
-    return {s: line for s, line in kernel.fragment('series.config').items() if s in lines}
+    own = {s: line for s, line in kernel.fragment('series.config').items() if s in lines}
+    return own, kernel.fragment('series.all.config') if own else {}
 
 
 def check_stubs(base, tree, objects):
@@ -638,9 +645,10 @@ def check(base, tree, objects, log):
     """What is wrong, a line each; and {variant: result}"""
     check_stubs(base, tree, objects)
     every = variants()
-    own = own_symbols(base, tree, objects)
+    own, optional = own_symbols(base, tree, objects)
     for v in every:
-        v.own = own if v.expects_msi() else {}
+        if v.expects_msi():
+            v.own, v.optional = own, optional
     keys = {v.name: f'{v.name}-{v.key(tree, users(v.dir))}' for v in every}
     wrong = []
     todo = [v for v in every if not have_entry('cross', keys[v.name])]

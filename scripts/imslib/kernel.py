@@ -21,6 +21,8 @@ CONFIGS = {
     'rules': ('lean.config', 'rules.config'),
     'warnings': ('lean.config',),
 }
+# What they have of the series beyond series.config, if it is not series.CONFIG.config.
+MORE = {'warnings': 'series.all.config'}
 # Part of the key: count it up when a change here changes what is made.
 FORMAT = 'kernel 1'
 KEPT = {'arch/x86/boot/bzImage': 'bzImage', 'vmlinux': 'vmlinux',
@@ -61,8 +63,9 @@ def wanted(config, base, tree, objects):
     known = {f'CONFIG_{line.split()[1]}' for line in found.splitlines()}
     if known == set(own):
         lines.update(own)
-        if (ROOT / 'configs' / f'series.{config}.config').exists():
-            lines.update(fragment(f'series.{config}.config'))
+        more = MORE.get(config, f'series.{config}.config')
+        if (ROOT / 'configs' / more).exists():
+            lines.update(fragment(more))
     return lines
 
 

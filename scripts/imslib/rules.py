@@ -235,7 +235,7 @@ def compiled(where, log, examples):
         _, text = make(log, *objs)
         wrong += [f'{path} builds, though it includes msi-storage.h'
                   for path in objs if (where / path).exists()]
-        if text.count(f'#error "{REFUSED}"') != len(objs):
+        if text.count(f'error: #error "{REFUSED}"') != len(objs):
             wrong.append(f'not every probe is refused because "{REFUSED}"')
     return wrong
 

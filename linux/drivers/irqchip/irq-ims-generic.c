@@ -46,8 +46,6 @@
 #define IMS_TABLE_FLAGS		(IMS_TABLE_ADDR_64 | IMS_TABLE_MASK_CLEAR |	\
 				 IMS_TABLE_DATA_FIRST | IMS_TABLE_PASID)
 
-struct ims_format;
-
 typedef void (*ims_put_fn)(const struct ims_table_layout *layout, const struct msi_slot *slot,
 			   const struct msi_msg *msg);
 
@@ -458,7 +456,8 @@ static const char *ims_table_error(const struct ims_table_desc *desc)
  * which the device sends the message with. Whether the PASID belongs to whom the
  * interrupt is for is the business of the driver. A PASID of more than
  * %IMS_PASID_BITS bits fails the allocation with -EINVAL. Otherwise the cookie is
- * ignored. An allocation fails with -EIO if @pdev is not in D0 or is gone.
+ * ignored. An allocation fails with -EIO if @pdev is not in D0, is stopped
+ * or is gone.
  *
  * When the device has lost its state, then pci_restore_state() writes the slots
  * again.

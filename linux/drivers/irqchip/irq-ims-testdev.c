@@ -460,11 +460,17 @@ static struct msi_storage_ops testdev_ops_in_data = {
 	.release	= testdev_release,
 };
 
-/* A module which cannot be pinned, should it be tried. Nobody has one in a module */
+/* A module which can be pinned, and does not have the ops. Nobody has one in a module */
 #ifdef MODULE
 #define OTHER_MODULE	NULL
 #elif defined(CONFIG_MODULES)
-static struct module testdev_other_module = { .state = MODULE_STATE_GOING };
+static struct module testdev_other_module = {
+	.state	= MODULE_STATE_LIVE,
+#ifdef CONFIG_MODULE_UNLOAD
+	.refcnt	= ATOMIC_INIT(1),
+#endif
+};
+
 #define OTHER_MODULE	(&testdev_other_module)
 #else
 static char testdev_other_module;

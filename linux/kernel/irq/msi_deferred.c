@@ -28,8 +28,8 @@
  *   - While sync() runs for a slot, msi_slot::msg and ::masked do not change. What
  *     is recorded meanwhile makes the slot dirty again.
  *   - A slot is in one of the two lists if and only if msi_slot::dirty is not zero.
- *   - A dirty slot is never left alone: The bus lock is held, a work item is
- *     queued, or the store is suspended.
+ *   - A dirty slot is never left alone: The bus lock is held, a work item or, for
+ *     one which has failed, the retry is queued, or the store is suspended.
  *   - A slot which could not be synced does not delay others: It is tried again
  *     when it changes and by the retry work, but not with each bus unlock.
  *   - The message of a slot is not changed and its interrupt is not freed without
@@ -66,7 +66,7 @@
  * @syncing:		The slot which is being synced, protected by @dirty_lock
  * @work:		Syncs what was recorded without the bus lock
  * @retry:		Syncs again what has failed
- * @delay:		How long @retry waits, in jiffies
+ * @delay:		How long @retry waits, in jiffies. Protected by @lock
  */
 struct msi_deferred {
 	struct msi_dev_store	*store;
@@ -149,6 +149,24 @@ void msi_deferred_exit_slot(struct msi_slot *slot)
 }
 
 /**
+ * msi_deferred_try_again - Have a slot synced which has failed
+ * @slot:	The slot
+ *
+ * Context: Task context. The bus lock must be held.
+ */
+void msi_deferred_try_again(struct msi_slot *slot)
+{
+	struct msi_deferred *def = msi_slot_deferred(slot);
+
+	lockdep_assert_held(&def->lock);
+
+	raw_spin_lock_irq(&def->dirty_lock);
+	if (slot->dirty)
+		msi_mark_dirty(def, slot, 0);
+	raw_spin_unlock_irq(&def->dirty_lock);
+}
+
+/**
  * msi_deferred_set_mask - Record that a slot has to be masked or unmasked
  * @slot:	The slot
  * @masked:	What it has to be
@@ -223,8 +241,9 @@ static int msi_sync_slot(struct msi_deferred *def, struct msi_slot *slot, unsign
 }
 
 /*
- * Sync all dirty slots. Those which fail stay dirty. Returns the first error, and in
- * @new the first one of a slot which was never synced before.
+ * Sync all dirty slots. Those which fail stay dirty, and are tried again soon if it is
+ * for the first time. Returns the first error, and in @new the first one of a slot
+ * which was never synced before.
  */
 static int msi_deferred_sync(struct msi_deferred *def, int *new)
 {
@@ -245,20 +264,54 @@ static int msi_deferred_sync(struct msi_deferred *def, int *new)
 		raw_spin_unlock_irq(&def->dirty_lock);
 
 		err = msi_sync_slot(def, slot, what);
+		if (err && !(dirty & MSI_SYNC_FAILED)) {
+			/* It does not wait as long as another one which fails for long */
+			def->delay = MSI_RETRY_MIN;
+			mod_delayed_work(system_unbound_wq, &def->retry, def->delay);
+		}
 		cond_resched();
 
 		raw_spin_lock_irq(&def->dirty_lock);
 		def->syncing = NULL;
 		if (err) {
-			msi_mark_dirty(def, slot, what | MSI_SYNC_FORCE);
+			msi_mark_dirty(def, slot, what | MSI_SYNC_FORCE | MSI_SYNC_FAILED);
 			list_move_tail(&slot->dirty_node, &def->failed);
 			ret = ret ?: err;
 			if (dirty & MSI_SYNC_NEW)
 				*new = *new ?: err;
 		}
 	}
+	if (list_empty(&def->failed))
+		def->delay = MSI_RETRY_MIN;
 	raw_spin_unlock_irq(&def->dirty_lock);
 	return ret;
+}
+
+/* To be tried once more */
+static void msi_deferred_splice_failed(struct msi_deferred *def)
+{
+	raw_spin_lock_irq(&def->dirty_lock);
+	list_splice_tail_init(&def->failed, &def->dirty);
+	raw_spin_unlock_irq(&def->dirty_lock);
+}
+
+static void __msi_deferred_lock(struct msi_dev_store *store)
+{
+	struct msi_deferred *def = store->deferred;
+
+	mutex_lock(&def->lock);
+	WRITE_ONCE(def->owner, current);
+}
+
+/* Whatever is between lock() and unlock() of the store */
+static void msi_deferred_begin(struct msi_dev_store *store)
+{
+	struct msi_deferred *def = store->deferred;
+
+	if (store->storage.ops->lock && !def->suspended) {
+		msi_op_lock(&store->storage);
+		def->locked = true;
+	}
 }
 
 /**
@@ -269,14 +322,8 @@ static int msi_deferred_sync(struct msi_deferred *def, int *new)
  */
 void msi_deferred_lock(struct msi_dev_store *store)
 {
-	struct msi_deferred *def = store->deferred;
-
-	mutex_lock(&def->lock);
-	WRITE_ONCE(def->owner, current);
-	if (store->storage.ops->lock && !def->suspended) {
-		msi_op_lock(&store->storage);
-		def->locked = true;
-	}
+	__msi_deferred_lock(store);
+	msi_deferred_begin(store);
 }
 
 /* Release the bus lock after everything else was done */
@@ -343,16 +390,11 @@ static void msi_deferred_retry(struct work_struct *work)
 {
 	struct msi_deferred *def = container_of(to_delayed_work(work),
 						struct msi_deferred, retry);
-	int new;
 
 	msi_deferred_lock(def->store);
-	raw_spin_lock_irq(&def->dirty_lock);
-	list_splice_tail_init(&def->failed, &def->dirty);
-	raw_spin_unlock_irq(&def->dirty_lock);
-
+	msi_deferred_splice_failed(def);
 	def->delay = min(def->delay * 2, MSI_RETRY_MAX);
-	if (!__msi_deferred_sync_unlock(def->store, &new))
-		def->delay = MSI_RETRY_MIN;
+	msi_deferred_sync_unlock(def->store);
 }
 
 /**
@@ -367,9 +409,11 @@ void msi_deferred_suspend(struct msi_dev_store *store)
 	int new;
 
 	msi_deferred_lock(store);
-	/* The last which reaches the device. A failure does not matter any more */
-	if (!def->suspended)
+	/* The last which reaches the device. The log has it if one fails again */
+	if (!def->suspended) {
+		msi_deferred_splice_failed(def);
 		msi_deferred_sync(def, &new);
+	}
 	def->suspended = true;
 	msi_deferred_unlock(store);
 }
@@ -390,11 +434,10 @@ int msi_deferred_resume(struct msi_dev_store *store)
 	unsigned long index;
 	int new;
 
-	mutex_lock(&def->lock);
+	/* Nobody may sync a part before all of it is marked */
+	__msi_deferred_lock(store);
 	def->suspended = false;
-	mutex_unlock(&def->lock);
-
-	msi_deferred_lock(store);
+	msi_deferred_begin(store);
 	xa_for_each(&store->descs, index, desc) {
 		raw_spin_lock_irq(&def->dirty_lock);
 		msi_mark_dirty(def, &desc->slot, MSI_SYNC_MSG | MSI_SYNC_MASK | MSI_SYNC_FORCE);

@@ -348,6 +348,8 @@ void msi_slot_clear(struct msi_slot *slot)
 
 	msi_deferred_set_mask(slot, true);
 	msi_deferred_set_msg(slot, &msg);
+	/* There may be nothing new, but this is the last chance */
+	msi_deferred_try_again(slot);
 }
 
 /**
@@ -382,7 +384,7 @@ static int msi_device_domain_alloc(struct irq_domain *domain, unsigned int virq,
 		return ret;
 
 	for (i = 0; i < nr_irqs; i++) {
-		/* Before there is a chip whose bus lock would be taken: It is held */
+		/* Takes the bus lock of the chip, so before there is one */
 		if (pops->handler)
 			__irq_set_handler(virq + i, pops->handler, 0, pops->handler_name);
 		ret = irq_domain_set_hwirq_and_chip(domain, virq + i, hwirq + i,

@@ -608,6 +608,8 @@ static void deferred_suspended(struct kunit *test)
 	msi_test_log_reset(d->mt);
 
 	KUNIT_EXPECT_EQ(test, msi_store_suspend(d->mt->dev, d->id), 0);
+	msi_restore_stores(d->mt->dev);
+	KUNIT_EXPECT_TRUE(test, msi_deferred_is_suspended(d->store));
 	free_irq(d->maps[1].virq, d->mt);
 	deferred_request(d, 2);
 	disable_irq(d->maps[0].virq);

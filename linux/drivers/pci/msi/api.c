@@ -665,11 +665,13 @@ EXPORT_SYMBOL_GPL(pci_ims_store_free_irqs);
  *
  * For drivers through which the messages get into the device, before they stop the
  * way there: when the device is suspended, or in the reset_prepare() callback. What
- * was to be done for the store is done when this returns. From then on interrupts
- * can be requested, freed, masked and unmasked as before, but it is not visible in
- * the device until pci_ims_store_resume() is called.
+ * was to be done for the store is done when this returns, or the device has failed to
+ * do it once more. From then on interrupts can be requested, freed, masked and
+ * unmasked as before, but it is not visible in the device until pci_ims_store_resume()
+ * is called. Of an interrupt which the store is asked to free meanwhile the device
+ * never hears: If the device does not lose its state then it must be freed before.
  *
- * Other stores do not need it, and nothing happens to them.
+ * Nothing happens to a store which is not deferred.
  *
  * Context: Task context, can sleep. Takes the MSI lock of @pdev.
  *

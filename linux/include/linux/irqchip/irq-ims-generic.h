@@ -76,9 +76,11 @@ struct ims_table_layout {
  * @stopped:	Optional: The driver sets it before it sends the device to D3hot while
  *		interrupts can be masked, and clears it when pci_set_power_state() has
  *		returned. That enters D3hot some time before it becomes known. After it
- *		was set, synchronize_rcu() waits for the last access. If the device
- *		stays in D0 after all then pci_ims_store_resume() has to be invoked when
- *		it is cleared. It must stay there until the store is removed
+ *		was set, synchronize_rcu() waits for the last access, but for those of
+ *		a caller which allocates or frees an interrupt at the same time: The
+ *		driver has to prevent that. If the device stays in D0 after all then
+ *		pci_ims_store_resume() has to be invoked when it is cleared. It must
+ *		stay there until the store is removed
  */
 struct ims_table_desc {
 	void __iomem			*base;
@@ -101,8 +103,8 @@ struct ims_table_desc {
  *		the slots are, e.g. from before a reset until it has told the
  *		device again. Slots are changed in memory only while it is set, and
  *		pci_ims_store_resume() has to be invoked when it is cleared. After
- *		it was set, synchronize_rcu() waits for the last notification. It
- *		must stay there until the store is removed
+ *		it was set, synchronize_rcu() waits for the last notification, as for
+ *		&ims_table_desc.stopped. It must stay there until the store is removed
  */
 struct ims_mem_desc {
 	unsigned int			nr_slots;

@@ -804,17 +804,34 @@ TEST_F_TIMEOUT(ims, fail_free, MT_TEST_SECONDS)
 {
 	const unsigned int id = create_full(_metadata, self, CMD, 2, NULL);
 
+	const int kmsg = mt_kmsg_open();
+	struct ims_testdev_slot slot;
+	__u32 left;
+
+	ASSERT_LE(0, kmsg);
 	self->bad_news = true;
 	fire_and_expect(_metadata, self, CMD, 0, 2, 0);
-	ASSERT_EQ(0, mt_release(self->fd, CMD, 0, 1));
 	set_commands(_metadata, self, 0, 100, 0);
+	ASSERT_EQ(0, mt_release(self->fd, CMD, 0, 1));
 	ASSERT_EQ(0, mt_free(self->fd, CMD, 0, 1));
+	ASSERT_EQ(0, mt_reg_read(self->fd, IMS_TD_REG_CMD_FAIL, &left));
+	EXPECT_GE(98, left);
+	EXPECT_LE(1, kmsg_about(self, kmsg, not_updated));
 	set_commands(_metadata, self, 0, 0, 0);
 	fire_and_expect(_metadata, self, CMD, 1, 1, 1);
 	ASSERT_EQ(0, mt_alloc(self->fd, id, 0, 1, NULL));
 	ASSERT_EQ(0, mt_request(self->fd, CMD, 0, 1));
 	fire_and_expect(_metadata, self, CMD, 0, 1, 0);
 	fire_and_expect(_metadata, self, CMD, 1, 1, 2);
+
+	/* If only one fails then the last one makes up for it. */
+	set_commands(_metadata, self, 0, 1, 0);
+	ASSERT_EQ(0, mt_release(self->fd, CMD, 1, 1));
+	ASSERT_EQ(0, mt_free(self->fd, CMD, 1, 1));
+	expect_commands_used(_metadata, self);
+	ASSERT_EQ(0, mt_slots(self->fd, CMD, 1, 1, &slot));
+	EXPECT_EQ(IMS_TD_SLOT_MASKED, slot.state & IMS_TD_SLOT_MASKED);
+	EXPECT_EQ(0, slot.addr_lo | slot.addr_hi | slot.data);
 }
 
 /* The device is back, and doesn't do what it is told. */
