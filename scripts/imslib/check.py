@@ -721,6 +721,16 @@ for _config in ('lean', 'debug'):
              beside=True)(selftests(_config, _machine))
 
 
+@test('boots: a store with 2^20 slots', beside=True)
+def largest_store(log):
+    verdict = boot.run('intel-ir', 'lean', 'ims_store', log,
+                       hardware=('-global', f'ims-testdev.slots={1 << 20}'))
+    expect(verdict, f'{verdict}; see {log}')
+    expect(f'{1 << 20} slots' in log.read_text('utf-8', 'replace'),
+           f'the device has not as many slots; see {log}')
+    say(f'        {verdict.summary()}')
+
+
 def more_selftests(machine, programs, *reasons):
     """Programs on the kernel that has what single tests of them need. Elsewhere the
     lack of that is a reason to leave them out; here nothing would be left."""

@@ -803,7 +803,6 @@ TEST_F_TIMEOUT(ims, fail_mask, MT_TEST_SECONDS)
 TEST_F_TIMEOUT(ims, fail_free, MT_TEST_SECONDS)
 {
 	const unsigned int id = create_full(_metadata, self, CMD, 2, NULL);
-
 	const int kmsg = mt_kmsg_open();
 	struct ims_testdev_slot slot;
 	__u32 left;

@@ -174,6 +174,7 @@ TEST_F_TIMEOUT(ims, store_last_index, MT_TEST_SECONDS)
 		ASSERT_EQ(0, mt_request(self->fd, kind, at[i], 1));
 	}
 	EXPECT_EQ(-ERANGE, mt_alloc(self->fd, id, nr, 1, NULL));
+	TH_LOG("%u slots", nr);
 	for (i = 0; i < ARRAY_SIZE(at); i++)
 		fire_and_expect(_metadata, self, kind, at[i], 1, 0);
 	for (i = 0; i < ARRAY_SIZE(at); i++)
