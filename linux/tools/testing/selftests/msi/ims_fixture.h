@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -245,7 +246,28 @@ static inline void expect_arrival(struct __test_metadata *_metadata, struct ims_
 	expect_received(_metadata, self, kind, first, count, times);
 }
 
-/* The handlers have stopped running: no count changes for a while, and none will. */
+/*
+ * Be on each CPU in turn. Hard interrupts that a CPU was sent before that have been
+ * taken then, and handlers in threads that they have woken there have had their turn,
+ * as those run before a thread of a program.
+ */
+static inline void visit_cpus(struct __test_metadata *_metadata)
+{
+	unsigned int cpu, visited = 0;
+	cpu_set_t before, one;
+
+	ASSERT_EQ(0, sched_getaffinity(0, sizeof(before), &before));
+	for (cpu = 0; cpu < MAX_CPUS; cpu++) {
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		/* It can be offline. */
+		visited += !sched_setaffinity(0, sizeof(one), &one);
+	}
+	EXPECT_EQ(mt_nr_online(), visited);
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(before), &before));
+}
+
+/* The handlers have stopped running: no count changes any more. */
 static inline void expect_silence(struct __test_metadata *_metadata, struct ims_data *self,
 				  unsigned int kind)
 {
@@ -257,6 +279,8 @@ static inline void expect_silence(struct __test_metadata *_metadata, struct ims_
 	do {
 		before = stats;
 		nanosleep(&pause, NULL);
+		visit_cpus(_metadata);
+		visit_cpus(_metadata);
 		ASSERT_EQ(0, mt_stats(self->fd, kind, &stats));
 	} while ((stats.received != before.received || stats.pending) && mt_wait_more(&end));
 	EXPECT_EQ(before.received, stats.received);
