@@ -2872,12 +2872,17 @@ static void ims_td_reset_prepare(struct pci_dev *pdev)
 	if (td->away)
 		ims_td_fetch(td);
 	ims_td_leave(td);
+
+	/* The BARs are off for a while, and not every host bridge then reads ones. */
+	WRITE_ONCE(td->table_stopped, true);
+	synchronize_rcu();
 }
 
 static void ims_td_reset_done(struct pci_dev *pdev)
 {
 	struct ims_testdev *td = pci_get_drvdata(pdev);
 
+	WRITE_ONCE(td->table_stopped, false);
 	ims_td_return(td);
 	mutex_unlock(&td->lock);
 }
