@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 .DEFAULT_GOAL := help
 
 # What a user may set, on the command line or in the environment.
-export KERNEL_SRC QEMU_SRC IMS_CACHE MACHINE ONLY JOBS TREE SIGNOFF V FORCE PORT ROUNDS
+export KERNEL_SRC QEMU_SRC IMS_CACHE MACHINE ONLY JOBS TREE SIGNOFF V FORCE PORT ROUNDS CPUS
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -33,6 +33,9 @@ qemu: deps ## QEMU with the virtual device
 boot: deps ## boot it and show IMS at work (MACHINE=, see configs/machines.toml)
 	@scripts/ims boot
 
+stress: deps ## only the stress test (ROUNDS=N, CPUS=N, MACHINE=)
+	@scripts/ims stress
+
 check: deps ## every test there is (ONLY=regex for some, ROUNDS=N of the stress test)
 	@scripts/ims check
 
@@ -42,7 +45,7 @@ paths: ## NAME=path of what is built
 clean: ## remove build/, not the cache (FORCE=1 throws work away)
 	@scripts/ims clean
 
-.PHONY: help deps tree export mail kernel qemu boot check paths clean
+.PHONY: help deps tree export mail kernel qemu boot stress check paths clean
 
 #= 
 #= kernel and boot take build/linux as it stands, if it is there, and else the

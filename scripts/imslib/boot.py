@@ -57,7 +57,7 @@ def command(row, binary, image, initrd, append, ports, hardware=()):
     """QEMU's command line. ports are the file descriptors of the serial lines,
     hardware is what a test wants beside the machine's own."""
     cmd = [binary, '-nodefaults', '-no-user-config', '-accel', 'tcg,thread=multi',
-           '-smp', CPUS, '-m', MEMORY, '-display', 'none', '-no-reboot',
+           '-smp', cpus(), '-m', MEMORY, '-display', 'none', '-no-reboot',
            *row['qemu'], *hardware, '-device', 'ims-testdev']
     for number, port in enumerate(ports):
         cmd += ['-chardev', f'socket,id=serial{number},fd={port}', '-serial',
@@ -161,19 +161,30 @@ class Shower:
                 say(f'  {self.label}: {text.strip()[:70]}')
 
 
+def number(name, default, least, most):
+    """What is asked for with NAME= on the command line"""
+    text = os.environ.get(name) or str(default)
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise Fail(f'{name}={text} is no number from {least} to {most}')
+    return int(text)
+
+
 def stress_rounds():
     """ROUNDS= for the stress test, or 0 to leave it to that"""
-    text = os.environ.get('ROUNDS') or '0'
-    if not text.isdecimal() or int(text) > 1 << 30:
-        raise Fail(f'ROUNDS={text} is no number of rounds')
-    return int(text)
+    return number('ROUNDS', 0, 0, 1 << 30)
+
+
+def cpus():
+    """CPUS= of the machine. Emulated ones that are many more than the real ones mostly
+    wait for each other."""
+    return number('CPUS', CPUS, 1, 64)
 
 
 def boot_image(row, image, initrd, programs, log, extra=(), label='guest', echo=False,
                required=(), silence=SILENCE, total=TOTAL, hardware=()):
     """Boot a bzImage, run programs (see scripts/guest/init), judge the log."""
     append = ' '.join((*COMMON, *extra, f'ims.run={programs}', f'ims.expect={row["expect"]}',
-                       f'ims.cpus={CPUS}'))
+                       f'ims.cpus={cpus()}'))
     rounds = stress_rounds()
     if rounds:
         append += f' ims.rounds={rounds}'
@@ -238,4 +249,18 @@ def boot():
         say('boot: PASS')
         return 0
     print(f"boot: FAIL: step '{stage}': {result}; see {log}", file=sys.stderr)
+    return 1
+
+
+def stress():
+    """make stress"""
+    machine = os.environ.get('MACHINE') or 'intel-ir'
+    if 'ims_stress' not in machine_row(machine)['required']:
+        raise Fail(f'MACHINE={machine} has no stores for the stress test')
+    log = BUILD / f'stress/{machine}.log'
+    result = run(machine, 'lean', 'ims_stress', log, echo=True)
+    if result:
+        say('stress: PASS')
+        return 0
+    print(f'stress: FAIL: {result}; see {log}', file=sys.stderr)
     return 1

@@ -42,6 +42,7 @@ TABLE = {
     'kernel': build_kernel,
     'qemu': build_qemu,
     'boot': boot.boot,
+    'stress': boot.stress,
     'check': check.check,
     'paths': paths,
     'clean': series.clean,

@@ -374,8 +374,8 @@ class Variant:
         return ''.join(run([f'{self.prefix}{tool}', '--version']).splitlines()[0] + '\n'
                        for tool in ('gcc', 'ld'))
 
-    def key(self, tree, objects, own=True):
-        return digest(tree, '\n'.join(self.wanted(own).values()), self.compiler(),
+    def key(self, sources, objects, own=True):
+        return digest(sources, '\n'.join(self.wanted(own).values()), self.compiler(),
                       '\n'.join(objects), STUBS / 'stubs.c', FORMAT)
 
     @property
@@ -566,9 +566,10 @@ def base_says(todo, base, suspected, log):
     """{variant: [warnings, objects that do not build]} of the base, for suspected
     {variant: objects}. Kept in the cache: the base changes less than the series."""
     said, again = {}, []
+    sources = kernel.sources(base, base.tree, base.repo / 'objects')
     for v in todo:
         v.objects = suspected[v.name]
-        v.key_of_base = f'{v.name}-{v.key(base.tree, v.objects, own=False)}'
+        v.key_of_base = f'{v.name}-{v.key(sources, v.objects, own=False)}'
         path = have_entry('cross-base', v.key_of_base)
         if path:
             said[v.name] = json.loads((path / 'result').read_text(encoding='ascii'))
@@ -649,7 +650,8 @@ def check(base, tree, objects, log):
     for v in every:
         if v.expects_msi():
             v.own, v.optional = own, optional
-    keys = {v.name: f'{v.name}-{v.key(tree, users(v.dir))}' for v in every}
+    sources = kernel.sources(base, tree, objects)
+    keys = {v.name: f'{v.name}-{v.key(sources, users(v.dir))}' for v in every}
     wrong = []
     todo = [v for v in every if not have_entry('cross', keys[v.name])]
     if todo:

@@ -2,10 +2,10 @@
 """Kernels, built once for each tree, configuration and compiler.
 
 The entry kernel/CONFIG-KEY holds bzImage, vmlinux, System.map, the final config
-and the modules, if it has any. What is not there is built from one source tree of the cache, kernel/src,
-that is moved from commit to commit, in one O= directory per configuration, so
-that only what differs is compiled. The tree holds exactly the git tree that the
-key names, whatever was there before. One lock guards tree and directories.
+and the modules, if it has any. What is not there is built from one source tree of
+the cache, kernel/src, that is moved from commit to commit, in one O= directory per
+configuration, so that only what differs is compiled. The tree holds exactly the git
+tree that is asked for, whatever was there before. One lock guards tree and directories.
 """
 import re
 import shutil
@@ -23,8 +23,11 @@ CONFIGS = {
 }
 # What they have of the series beyond series.config, if it is not series.CONFIG.config.
 MORE = {'warnings': 'series.all.config'}
+# What of a tree, and of its tools, goes into no kernel. Documentation/Kconfig does, and
+# objtool.
+IDLE = ('Documentation', 'MAINTAINERS', 'tools', 'testing')
 # Part of the key: count it up when a change here changes what is made.
-FORMAT = 'kernel 1'
+FORMAT = 'kernel 2'
 KEPT = {'arch/x86/boot/bzImage': 'bzImage', 'vmlinux': 'vmlinux',
         'System.map': 'System.map', '.config': 'config'}
 
@@ -69,13 +72,26 @@ def wanted(config, base, tree, objects):
     return lines
 
 
+def sources(base, tree, objects):
+    """A digest of what of a git tree a kernel can be made of, so that one that differs
+    in its tests and documents alone has no kernels of its own."""
+    env = git_env(GIT_ALTERNATE_OBJECT_DIRECTORIES=str(objects))
+    parts = [*git('ls-tree', tree, repo=base.repo, env=env).splitlines(),
+             *git('ls-tree', f'{tree}:tools', repo=base.repo, env=env,
+                  check=False).stdout.splitlines(),
+             git('rev-parse', f'{tree}:Documentation/Kconfig', repo=base.repo, env=env,
+                 check=False).stdout]
+    return digest('\n'.join(line for line in parts
+                            if line.partition('\t')[2] not in IDLE))
+
+
 def compiler():
     return ''.join(run([tool, '--version']).splitlines()[0] + '\n' for tool in ('gcc', 'ld'))
 
 
 def kernel_key(config, base, tree, objects):
     lines = wanted(config, base, tree, objects)
-    return digest(tree, '\n'.join(lines.values()), compiler(), FORMAT)
+    return digest(sources(base, tree, objects), '\n'.join(lines.values()), compiler(), FORMAT)
 
 
 def name_of(config, key):

@@ -143,7 +143,8 @@ static void msi_slot_write_msg(struct irq_data *data, struct msi_msg *msg)
 	slot->msg = *msg;
 	trace_msi_write_msg(slot, msg);
 
-	if (desc->write_msi_msg)
+	/* The message of the descriptor is the first one */
+	if (desc->write_msi_msg && slot == &desc->slot)
 		desc->write_msi_msg(desc, desc->write_msi_msg_data);
 }
 

@@ -47,12 +47,14 @@ static void msi_report(const struct msi_storage *storage, const struct msi_slot 
 		       const char *op, enum msi_contract rule)
 {
 	const struct msi_dev_store *store;
+	char where[32] = "";
 
 	store = container_of(storage, struct msi_dev_store, storage);
 	atomic_inc(&msi_contract_count[rule]);
-	dev_err_ratelimited(storage->dev, "%s: storage ops: %s of slot %d %s\n",
-			    store->tmpl->name, op, slot ? (int)slot->index : -1,
-			    msi_contract_text[rule]);
+	if (slot)
+		scnprintf(where, sizeof(where), " of slot %u", slot->index);
+	dev_err_ratelimited(storage->dev, "%s: storage ops: %s%s %s\n", store->tmpl->name, op,
+			    where, msi_contract_text[rule]);
 }
 
 /**

@@ -476,7 +476,7 @@ static void contract_report(struct kunit *test)
 		[MSI_CONTRACT_SLEPT] = {
 			MASK, SLEEP, "contract-direct: storage ops: mask of slot 3", "slept" },
 		[MSI_CONTRACT_IRQ_STATE] = {
-			LOCK, IRQS_OFF, "contract-direct: storage ops: lock of slot -1",
+			LOCK, IRQS_OFF, "contract-direct: storage ops: lock",
 			"changed the interrupt state" },
 		[MSI_CONTRACT_PREEMPT] = {
 			SYNC, PREEMPT_OFF, "contract-deferred: storage ops: sync of slot 3",

@@ -26,6 +26,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -52,6 +53,16 @@
 
 /* What has to happen at least before it is the end */
 #define MIN_TROUBLES	2
+
+/*
+ * Of each trouble there are some hundred in a long run. A short one has little time, so
+ * that they come one upon the other.
+ */
+#define MOST_TROUBLES	1000
+#define MIN_GAP		20
+
+/* An interrupt mostly arrives while others run. What takes longer is slept for. */
+#define YIELDS		10
 
 /* Seconds between two signs of life */
 #define PROGRESS	5
@@ -176,11 +187,11 @@ static bool check(const struct worker *w, const char *what, unsigned int slot, i
 static bool wait_arrival(struct worker *w)
 {
 	struct ims_testdev_count counts[NR_SLOTS];
-	unsigned int i, missing, last = 0;
+	unsigned int i, missing, last = 0, tries;
 	time_t end = 0;
 	int ret;
 
-	for (;;) {
+	for (tries = 0; ; tries++) {
 		ret = CALL(mt_counts(fd, w->kind, w->first, NR_SLOTS, NULL, counts));
 		if (!check(w, "counts", 0, ret))
 			return false;
@@ -198,7 +209,11 @@ static bool wait_arrival(struct worker *w)
 		}
 		if (!missing)
 			return true;
-		if (failed || !mt_wait_more(&end))
+		if (failed)
+			break;
+		if (tries < YIELDS)
+			sched_yield();
+		else if (!mt_wait_more(&end))
 			break;
 	}
 	if (!failed)
@@ -477,13 +492,24 @@ static void *work(void *arg)
 
 /* Troubles. Each one has random numbers of its own. */
 
+/* Let the workers have some rounds without it. Time is not the same everywhere. */
+static void leave_alone(struct worker *rng)
+{
+	const unsigned int gap = wanted / MOST_TROUBLES > MIN_GAP ? wanted / MOST_TROUBLES : MIN_GAP;
+	const unsigned int start = rounds, most = 1 + draw(rng, 2 * gap);
+
+	do {
+		pause_us(10000);
+	} while (rounds - start < most && !over && !failed);
+}
+
 static void *trouble_device(void *arg)
 {
 	struct worker rng = { .random = (uintptr_t)arg };
 	int ret;
 
 	while (!over && !failed) {
-		pause_us(100000 + draw(&rng, 900000));
+		leave_alone(&rng);
 		if (draw(&rng, 2)) {
 			ret = mt_function_reset(info.name);
 			if (ret)
@@ -519,7 +545,7 @@ static void *trouble_cpus(void *arg)
 		if (ret)
 			return fail("CPU", "%u: %s", cpu, strerror(-ret));
 		done[OFFLINE]++;
-		pause_us(draw(&rng, 1000000));
+		leave_alone(&rng);
 	}
 	return NULL;
 }
