@@ -212,6 +212,14 @@ class Configurations(unittest.TestCase):
         results['um.msi'] = [o for o in objects if not o.endswith('virt-pci.o')]
         self.assertEqual(cross.left_out(results), ['arch/um/drivers/virt-pci.c'])
 
+    def test_cannot_have(self):
+        v = cross.variants()[0]
+        v.optional = {'CONFIG_A': 'CONFIG_A=y', 'CONFIG_B': 'CONFIG_B=y',
+                      'CONFIG_C': '# CONFIG_C is not set'}
+        self.assertEqual(v.cannot_have(), [])
+        v.able = {'CONFIG_B'}
+        self.assertEqual(v.cannot_have(), ['CONFIG_A'])
+
 
 if __name__ == '__main__':
     unittest.main()

@@ -555,6 +555,9 @@ def other_architectures(log):
     expect(not wrong, f'{len(wrong)}: {wrong[0] if wrong else ""}; see {log}')
     say(f'        {sum(len(r["objects"]) for r in results.values())} objects, '
         f'{len(results)} configurations of {len(cross.ARCHES)} architectures')
+    for name, result in results.items():
+        if result['without']:
+            say(f'        {name} cannot have {", ".join(result["without"])}')
 
 
 # --- KUnit -----------------------------------------------------------------

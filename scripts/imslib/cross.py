@@ -370,6 +370,12 @@ class Variant:
         return {symbol: line for symbol, line in self.wanted(own).items()
                 if symbol not in self.optional or symbol in (self.able or ())}
 
+    def cannot_have(self):
+        """What of the series is not built, as this architecture cannot have it"""
+        return sorted(symbol for symbol, line in self.optional.items()
+                      if self.able is not None and symbol not in self.able and
+                      line.endswith(('=y', '=m')))
+
     def compiler(self):
         return ''.join(run([f'{self.prefix}{tool}', '--version']).splitlines()[0] + '\n'
                        for tool in ('gcc', 'ld'))
@@ -596,7 +602,7 @@ def symbols(v, changed):
     """What the link check needs, of the objects just made."""
     made = v.out / 'made' / v.name
     ours = {p[:-2] + '.o' for p in changed}
-    result = {'objects': v.objects}
+    result = {'objects': v.objects, 'without': v.cannot_have()}
     nm = [f'{v.prefix}nm', '-A', '-P']
     defined, undefined = symbols_of(run([*nm, *v.objects], cwd=made))
     mine = [o for o in v.objects if o in ours]
