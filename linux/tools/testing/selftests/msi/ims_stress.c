@@ -598,7 +598,26 @@ static bool set_up(void)
 	return true;
 }
 
-static bool run(void)
+/*
+ * What is new in the kernel log is good. The only lines that it may have many of are
+ * about commands that have failed. Of a long run it doesn't keep all.
+ */
+static bool log_is_good(int kmsg)
+{
+	static const char *const bad_news[] = {
+		"No irq handler for vector", "nobody cared", "INTR-REMAP", "DRHD", "IO_PAGE_FAULT",
+		"WARNING:", "BUG:", "storage ops:", NULL
+	};
+	char line[512];
+	int ret;
+
+	ret = mt_kmsg_read_any(kmsg, bad_news, line, sizeof(line));
+	if (ret)
+		fail("kernel log", "%s", ret < 0 ? strerror(-ret) : line);
+	return !ret;
+}
+
+static bool run(int kmsg)
 {
 	pthread_t threads[NR_TROUBLES];
 	unsigned int i, ticks;
@@ -615,6 +634,7 @@ static bool run(void)
 
 	for (ticks = 1; !enough() && !failed; ticks++) {
 		pause_us(100000);
+		log_is_good(kmsg);
 		if (ticks % (10 * PROGRESS) == 0) {
 			printf("# ims_stress: %u rounds\n", rounds);
 			fflush(stdout);
@@ -707,13 +727,8 @@ static bool good(const struct result *result)
 
 static bool stress(void)
 {
-	static const char *const bad_news[] = {
-		"No irq handler for vector", "nobody cared", "INTR-REMAP", "DRHD", "IO_PAGE_FAULT",
-		"WARNING:", "BUG:", "storage ops:", NULL
-	};
 	struct result result = { };
 	pthread_rwlockattr_t attr;
-	char line[512];
 	unsigned int i;
 	int ret, kmsg;
 	bool ok;
@@ -729,16 +744,11 @@ static bool stress(void)
 	if (ret)
 		return fail("reset", "%s", strerror(-ret));
 
-	ok = set_up() && run();
+	ok = set_up() && run(kmsg);
 	mt_reg_write(fd, IMS_TD_REG_CMD_LATENCY, 0);
 	mt_reg_write(fd, IMS_TD_REG_CMD_FAIL, 0);
 	ok = collect(&result) && ok && good(&result);
-
-	/* The only line that it may have much of is about commands that have failed. */
-	if (mt_kmsg_read_any(kmsg, bad_news, line, sizeof(line))) {
-		fail("kernel log", "%s", line);
-		ok = false;
-	}
+	ok = log_is_good(kmsg) && ok;
 	close(kmsg);
 
 	printf("# ims_stress: %s: seed=%llu rounds=%u workers=%zu cpus=%u", ok ? "SUCCESS" :
