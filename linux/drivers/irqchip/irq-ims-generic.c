@@ -295,7 +295,12 @@ static int ims_table_set_up_slot(struct msi_storage *storage, struct msi_slot *s
 		return -EIO;
 
 	slot->iobase = table->base + (size_t)slot->index * table->format.layout.stride;
-	ctrl = (ims_table_read_ctrl(table, slot) & ~clear) | set;
+	ctrl = ims_table_read_ctrl(table, slot);
+	/* Neither could it while the function is reset, which nobody is told of */
+	if (PCI_POSSIBLE_ERROR(ctrl))
+		return -EIO;
+
+	ctrl = (ctrl & ~clear) | set;
 	slot->ctrl = ims_ctrl_mask(&table->format, ctrl);
 	ims_table_write_ctrl(table, slot, slot->ctrl);
 	ims_table_flush(table, slot);

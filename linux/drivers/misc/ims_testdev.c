@@ -154,6 +154,7 @@ struct ims_td_ring {
  * @saved:	Its configuration space since then. Guarded by @lock.
  * @busy:	A file is open. Guarded by @lock.
  * @forget:	Unbind is to take nothing down. Guarded by @lock.
+ * @late:	A device managed action is to do it. Guarded by @lock.
  * @nr_slots:	Number of slots of each kind, constant
  * @nr_vectors:	Number of vectors enabled, of each kind. Guarded by @lock.
  * @slots:	Allocated interrupts of each kind: struct ims_td_slot by slot
@@ -182,6 +183,7 @@ struct ims_testdev {
 	struct pci_saved_state	*saved;
 	bool			busy;
 	bool			forget;
+	bool			late;
 	unsigned int		nr_slots[IMS_TD_NR_KINDS];
 	unsigned int		nr_vectors[IMS_TD_NR_KINDS];
 	struct xarray		slots[IMS_TD_NR_KINDS];
@@ -231,6 +233,7 @@ struct ims_td_store {
  * @spurious:	How often it ran without need
  * @forgotten_at: What @received was when the device was taken to forget that it is
  *		pending. Guarded by ims_testdev::lock
+ * @spurious_at: And what @spurious was
  * @name:	What /proc/interrupts shows
  */
 struct ims_td_slot {
@@ -245,6 +248,7 @@ struct ims_td_slot {
 	atomic_t		received;
 	atomic_t		spurious;
 	u32			forgotten_at;
+	int			spurious_at;
 	char			name[40];
 };
 
@@ -1006,8 +1010,9 @@ static void ims_td_forget_pending(struct ims_testdev *td, unsigned int kind)
 		if (!ims_td_sum_up(&sum, slot, &count))
 			continue;
 
-		atomic_dec(&slot->expected);
 		slot->forgotten_at = count.received;
+		slot->spurious_at = atomic_read(&slot->spurious);
+		atomic_dec(&slot->expected);
 		xa_set_mark(&td->slots[kind], nr, IMS_TD_FORGOTTEN);
 		td->forgotten[kind]++;
 	}
@@ -1031,9 +1036,11 @@ static void ims_td_recall_pending(struct ims_testdev *td, unsigned int kind)
 		xa_clear_mark(&td->slots[kind], nr, IMS_TD_FORGOTTEN);
 		ims_td_sum_up(&sum, slot, &count);
 		ims_td_write(td, IMS_TD_REG_SEL_SLOT, nr);
-		if (count.received != slot->forgotten_at)
+		/* The handler can have been in time, too, and found it expected. */
+		if (atomic_read(&slot->spurious) != slot->spurious_at)
 			atomic_dec(&slot->spurious);
-		else if (!(ims_td_read(td, IMS_TD_REG_SLOT_STATE) & IMS_TD_SLOT_PENDING))
+		else if (count.received == slot->forgotten_at &&
+			 !(ims_td_read(td, IMS_TD_REG_SLOT_STATE) & IMS_TD_SLOT_PENDING))
 			continue;
 
 		atomic_inc(&slot->expected);
@@ -2433,7 +2440,8 @@ static void ims_td_devres_take_down(void *data)
 	struct ims_testdev *td = data;
 
 	mutex_lock(&td->lock);
-	ims_td_take_down(td);
+	if (td->late)
+		ims_td_take_down(td);
 	mutex_unlock(&td->lock);
 }
 
@@ -2458,6 +2466,7 @@ static int ims_td_ioc_forget(struct ims_testdev *td, void *arg)
 	}
 
 	td->forget = true;
+	td->late = forget->how == IMS_TESTDEV_FORGET_UNTIL_DEVRES;
 	return 0;
 }
 
@@ -2589,6 +2598,7 @@ static int ims_td_release(struct inode *inode, struct file *file)
 	if (!td->dead)
 		ims_td_take_down(td);
 	td->forget = false;
+	td->late = false;
 	td->busy = false;
 	mutex_unlock(&td->lock);
 
@@ -2639,6 +2649,10 @@ static int ims_td_identify(struct ims_testdev *td)
 			continue;
 		ims_td_write(td, IMS_TD_REG_SEL_KIND, kind);
 		td->nr_slots[kind] = ims_td_read(td, IMS_TD_REG_KIND_SLOTS);
+		if (td->nr_slots[kind] > IMS_TD_ALLOC_MAX) {
+			pci_err(pdev, "%u slots of kind %u\n", td->nr_slots[kind], kind);
+			return -ENODEV;
+		}
 	}
 
 	ret = ims_td_check_bar(td, IMS_TD_KIND_TABLE, IMS_TD_BAR_TABLE, IMS_TD_SLOT_SIZE);

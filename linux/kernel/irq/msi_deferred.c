@@ -242,14 +242,16 @@ static int msi_sync_slot(struct msi_deferred *def, struct msi_slot *slot, unsign
 
 /*
  * Sync all dirty slots. Those which fail stay dirty, and are tried again soon if it is
- * for the first time. Returns the first error, and in @new the first one of a slot
- * which was never synced before.
+ * for the first time, or at once if they have changed meanwhile. As nobody knows then
+ * what is in the device, the next sync is about everything. Returns the first error, and
+ * in @new the first one of a slot which was never synced before.
  */
 static int msi_deferred_sync(struct msi_deferred *def, int *new)
 {
 	unsigned int dirty, what;
 	struct msi_slot *slot;
 	int ret = 0, err;
+	bool changed;
 
 	lockdep_assert_held(&def->lock);
 
@@ -274,8 +276,11 @@ static int msi_deferred_sync(struct msi_deferred *def, int *new)
 		raw_spin_lock_irq(&def->dirty_lock);
 		def->syncing = NULL;
 		if (err) {
-			msi_mark_dirty(def, slot, what | MSI_SYNC_FORCE | MSI_SYNC_FAILED);
-			list_move_tail(&slot->dirty_node, &def->failed);
+			changed = slot->dirty;
+			msi_mark_dirty(def, slot, MSI_SYNC_MSG | MSI_SYNC_MASK | MSI_SYNC_FORCE |
+				       MSI_SYNC_FAILED);
+			if (!changed)
+				list_move_tail(&slot->dirty_node, &def->failed);
 			ret = ret ?: err;
 			if (dirty & MSI_SYNC_NEW)
 				*new = *new ?: err;

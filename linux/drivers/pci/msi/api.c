@@ -15,7 +15,7 @@
  *
  * None of the calls which enable, disable, allocate or free may be concurrent
  * with another one for the same device, with the exception of those which
- * allocate and free a single interrupt.
+ * allocate or free interrupts of an IMS, or a single one of MSI-X.
  */
 #include <linux/export.h>
 #include <linux/interrupt.h>
@@ -552,7 +552,9 @@ EXPORT_SYMBOL_GPL(pci_ims_store_alloc_irq);
  * @id:		Id of the store as returned by pci_create_ims_store()
  * @map:	What pci_ims_store_alloc_irq() returned
  *
- * The interrupt must have been freed with free_irq() before.
+ * The interrupt must have been freed with free_irq() before. The device has to be in
+ * D0, or to lose its state before it is in D0 again: a store which is written at once
+ * is not told, and would go on to send the message.
  *
  * Context: Task context, can sleep.
  */
@@ -646,7 +648,8 @@ EXPORT_SYMBOL_GPL(pci_ims_store_alloc_irqs);
  *		in any order
  * @count:	Number of interrupts
  *
- * They must have been freed with free_irq() before.
+ * They must have been freed with free_irq() before, and the device has to be in D0, see
+ * pci_ims_store_free_irq().
  *
  * Context: Task context, can sleep. Takes the MSI lock of @pdev.
  */

@@ -528,7 +528,7 @@ struct ims_testdev_forget {
 
 /* Leave handlers, interrupts, vectors and stores to the core */
 #define IMS_TESTDEV_FORGET_ALL		1
-/* Take them down late, in a device managed action that is added now */
+/* Take them down late, in a device managed action that is added now: the last call */
 #define IMS_TESTDEV_FORGET_UNTIL_DEVRES	2
 
 #define IMS_TESTDEV_IOC			0xBE

@@ -495,8 +495,9 @@ static void *work(void *arg)
 /* Let the workers have some rounds without it. Time is not the same everywhere. */
 static void leave_alone(struct worker *rng)
 {
-	const unsigned int gap = wanted / MOST_TROUBLES > MIN_GAP ? wanted / MOST_TROUBLES : MIN_GAP;
-	const unsigned int start = rounds, most = 1 + draw(rng, 2 * gap);
+	const unsigned int usual = wanted / MOST_TROUBLES, start = rounds;
+	const unsigned int gap = usual > MIN_GAP ? usual : MIN_GAP;
+	const unsigned int most = 1 + draw(rng, 2 * gap);
 
 	do {
 		pause_us(10000);
