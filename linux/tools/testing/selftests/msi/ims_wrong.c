@@ -217,7 +217,8 @@ static void expect_report(struct __test_metadata *_metadata, struct ims_data *se
 	expect_unbroken(_metadata, before, after, wrong->rule, wrong->name);
 
 	/* The log can have had enough of such lines. What it has must be right. */
-	snprintf(text, sizeof(text), "%s of slot", wrong->op);
+	snprintf(text, sizeof(text), "storage ops: %s%s ", wrong->op,
+		 strstr(wrong->op, "lock") ? "" : " of slot");
 	if (mt_kmsg_read(kmsg, any, line, sizeof(line))) {
 		EXPECT_NE(NULL, strstr(line, text)) { TH_LOG("%s: %s", wrong->name, line); }
 		EXPECT_NE(NULL, strstr(line, rules[wrong->rule]))
