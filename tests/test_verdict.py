@@ -165,6 +165,13 @@ class Made(unittest.TestCase):
         self.assert_kind(verdict.FAIL, GOOD.replace('ok 2 table', 'not ok 2 table'),
                          'ims_table: not ok: table.free')
 
+    def test_failure_says_what_the_test_said(self):
+        text = GOOD.replace('ok 2 table', '# stays off CPU 2\ntests | not ok 2 table')
+        self.assert_kind(verdict.FAIL, text, 'table.free (stays off CPU 2)')
+        text = GOOD.replace('ok 1 table', '# of the first\ntests | ok 1 table')
+        text = text.replace('ok 2 table', 'not ok 2 table')
+        self.assertNotIn('of the first', str(judge(text)))
+
     def test_failure_before_a_cut(self):
         text = GOOD.replace('ok 1 table', 'not ok 1 table')
         self.assert_kind(verdict.FAIL, text[:text.index('tests | ok 2')])

@@ -54,6 +54,8 @@ class Program:
     results: list = field(default_factory=list)    # (number, 'ok'|'not ok'|'skip', text)
     trouble: str = ''
     output: list = field(default_factory=list)
+    remark: str = ''                               # the last `# text` since a result
+    bad: str | None = None                         # the first that is not ok, with its remark
 
     def count(self, what):
         return sum(1 for _, result, _ in self.results if result == what)
@@ -105,6 +107,8 @@ def read_tap(program, line):
         return
     match = re.match(r'(ok|not ok)\b\s*(\d+)?\s*(.*)', line)
     if not match:
+        if line.startswith('# '):
+            program.remark = line[2:].strip()
         return
     number = int(match[2]) if match[2] else len(program.results) + 1
     if number != len(program.results) + 1:
@@ -112,7 +116,13 @@ def read_tap(program, line):
     result = match[1]
     if result == 'ok' and re.search(r'#\s*skip\b', match[3], re.I):
         result = 'skip'
-    program.results.append((number, result, match[3].strip()))
+    text = match[3].strip()
+    if result == 'not ok' and program.bad is None:
+        program.bad = text or '(no description)'
+        if program.remark:
+            program.bad += f' ({program.remark})'
+    program.remark = ''
+    program.results.append((number, result, text))
 
 
 def read_programs(lines):
@@ -151,9 +161,8 @@ def read_programs(lines):
 def judge_program(program, required, may_skip):
     """(kind, why) of one that ran to its end; (PASS, '') if it is good."""
     name, status = program.name, program.status
-    bad = next((text for _, result, text in program.results if result == 'not ok'), None)
-    if bad is not None:
-        return FAIL, f'{name}: not ok: {bad or "(no description)"}'
+    if program.bad is not None:
+        return FAIL, f'{name}: not ok: {program.bad}'
     if status not in (0, 4):
         return FAIL, f'{name}: exit status {status}'
     if program.plain:
@@ -201,9 +210,8 @@ def judge(text, required=(), may_skip=()):
 
     # A test that failed says more than the cut that may have come of it.
     for program in programs:
-        bad = next((t for _, result, t in program.results if result == 'not ok'), None)
-        if bad is not None:
-            return verdict(FAIL, f'{program.name}: not ok: {bad or "(no description)"}')
+        if program.bad is not None:
+            return verdict(FAIL, f'{program.name}: not ok: {program.bad}')
     if plan is None and not programs:
         if done is None:
             last = (sources['kernel'] or ['nothing'])[-1].strip()

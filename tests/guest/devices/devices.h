@@ -95,6 +95,7 @@ const struct line *irq_line(const struct view *view, unsigned int irq);
 /* The interrupts of a device that a driver uses; returns how many */
 unsigned int irqs_of(const struct device *dev, unsigned int *irqs);
 bool irq_managed(unsigned int irq);
+bool irq_pending(unsigned int irq);
 /* 0 or -errno */
 int irq_move(unsigned int irq, unsigned int cpu);
 /* The mask of CPUs in a file of /proc/irq/N */

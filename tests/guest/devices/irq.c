@@ -80,17 +80,28 @@ unsigned int irqs_of(const struct device *dev, unsigned int *irqs)
 	return nr;
 }
 
-bool irq_managed(unsigned int irq)
+static bool irq_state(unsigned int irq, const char *state)
 {
 	char path[64];
 	char *text;
-	bool managed;
+	bool found;
 
 	snprintf(path, sizeof(path), "/sys/kernel/debug/irq/irqs/%u", irq);
 	text = slurp(path);
-	managed = strstr(text, "IRQD_AFFINITY_MANAGED");
+	found = strstr(text, state);
 	free(text);
-	return managed;
+	return found;
+}
+
+bool irq_managed(unsigned int irq)
+{
+	return irq_state(irq, "IRQD_AFFINITY_MANAGED");
+}
+
+/* Its new CPU is set, and takes effect with its next interrupt. */
+bool irq_pending(unsigned int irq)
+{
+	return irq_state(irq, "IRQD_SETAFFINITY_PENDING");
 }
 
 int irq_move(unsigned int irq, unsigned int cpu)

@@ -111,7 +111,9 @@ static unsigned int find_moved(struct moved *moved, struct view *view)
 
 /*
  * Moved at once where the message goes through a remapping table or can be
- * masked; else with the next interrupt, which a quiet one does not have.
+ * masked; else with the next interrupt, and if the CPU that the one before came
+ * from still holds a vector, with the one after it. A quiet interrupt may wait for
+ * that forever, and the kernel has to know that it waits.
  */
 static void wait_moved(struct moved *irq, struct view *view)
 {
@@ -122,10 +124,10 @@ static void wait_moved(struct moved *irq, struct view *view)
 		if (irq_mask(irq->irq, "smp_affinity") != 1ULL << irq->cpu)
 			die("interrupt %u of %s forgets its CPU %u", irq->irq, irq->dev->name,
 			    irq->cpu);
+		if (machine != REMAPPED && !irq->active && irq_pending(irq->irq))
+			break;
 		irq_view(view);
 		line = irq_line(view, irq->irq);
-		if (machine != REMAPPED && line && line->total == irq->total)
-			break;
 		if (!wait_more(&end, WAIT_SECONDS))
 			die("interrupt %u (%s) of %s stays off CPU %u", irq->irq,
 			    line ? line->action : "gone", irq->dev->name, irq->cpu);
@@ -139,10 +141,8 @@ static void move_all(struct moved *moved, unsigned int nr, unsigned int step, st
 	double end = 0;
 	int ret;
 
-	irq_view(view);
 	for (irq = moved; irq < moved + nr; irq++) {
 		irq->cpu = (step + (irq - moved)) % nr_cpus();
-		irq->total = irq_line(view, irq->irq)->total;
 		ret = irq_move(irq->irq, irq->cpu);
 		if (ret != (irq->managed ? -EIO : 0))
 			die("interrupt %u of %s%s does not move as it should: %s", irq->irq,
