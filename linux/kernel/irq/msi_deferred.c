@@ -235,8 +235,8 @@ static int msi_sync_slot(struct msi_deferred *def, struct msi_slot *slot, unsign
 		return ret;
 	}
 
-	if ((what & MSI_SYNC_MSG) && desc->write_msi_msg)
-		desc->write_msi_msg(desc, desc->write_msi_msg_data);
+	if (what & MSI_SYNC_MSG)
+		msi_msg_written(desc, slot);
 	return 0;
 }
 

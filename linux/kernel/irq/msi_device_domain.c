@@ -136,16 +136,13 @@ static void msi_slot_no_mask(struct irq_data *data) { }
 
 static void msi_slot_write_msg(struct irq_data *data, struct msi_msg *msg)
 {
-	struct msi_desc *desc = irq_data_get_msi_desc(data);
 	struct msi_slot *slot = data->chip_data;
 
 	msi_op_write_msg(slot, msg);
 	slot->msg = *msg;
 	trace_msi_write_msg(slot, msg);
 
-	/* The message of the descriptor is the first one */
-	if (desc->write_msi_msg && slot == &desc->slot)
-		desc->write_msi_msg(desc, desc->write_msi_msg_data);
+	msi_msg_written(irq_data_get_msi_desc(data), slot);
 }
 
 static void msi_slot_record_msg(struct irq_data *data, struct msi_msg *msg)

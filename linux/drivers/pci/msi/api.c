@@ -117,6 +117,8 @@ void pci_disable_msi(struct pci_dev *dev)
 {
 	if (!pci_msi_enable || !dev || !dev->msi_enabled)
 		return;
+	if (WARN_ON_ONCE(msi_is_walking(&dev->dev)))
+		return;
 
 	msi_lock_descs(&dev->dev);
 	pci_msi_shutdown(dev);
@@ -161,6 +163,8 @@ EXPORT_SYMBOL(pci_enable_msix_range);
 void pci_disable_msix(struct pci_dev *dev)
 {
 	if (!pci_msi_enable || !dev || !dev->msix_enabled)
+		return;
+	if (WARN_ON_ONCE(msi_is_walking(&dev->dev)))
 		return;
 
 	msi_lock_descs(&dev->dev);
@@ -377,6 +381,7 @@ EXPORT_SYMBOL_GPL(pci_msix_can_alloc_dyn);
  *	* %-EBUSY      - @index is in use
  *	* %-ENOSPC     - The table or the resources of the platform are exhausted
  *	* %-EIO        - The platform's message does not fit the device
+ *	* %-EDEADLK    - Called by a function of msi_on_each_desc()
  *	* %-ENOMEM     - Out of memory or of Linux interrupt numbers
  */
 struct msi_map pci_msix_alloc_irq_at(struct pci_dev *dev, unsigned int index,
@@ -389,6 +394,8 @@ struct msi_map pci_msix_alloc_irq_at(struct pci_dev *dev, unsigned int index,
 
 	if (!pci_msix_can_alloc_dyn(dev))
 		return map;
+	if (msi_is_walking(&dev->dev))
+		return (struct msi_map){ .index = -EDEADLK };
 
 	/* Without device data MSI-X has never been enabled */
 	map.index = -EINVAL;
@@ -425,6 +432,8 @@ EXPORT_SYMBOL_GPL(pci_msix_alloc_irq_at);
 void pci_msix_free_irq(struct pci_dev *dev, struct msi_map map)
 {
 	if (WARN_ON_ONCE(!pci_msix_can_alloc_dyn(dev) || !dev->dev.msi.data))
+		return;
+	if (WARN_ON_ONCE(msi_is_walking(&dev->dev)))
 		return;
 
 	msi_lock_descs(&dev->dev);

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * For drivers which copy messages
+ *
+ * Some drivers hand the message of an interrupt on: to the peer of a non-transparent
+ * bridge, or to rings of the device which send it by themselves. The copy is worth
+ * nothing when the message changes, so who copies has to be told.
+ *
+ * They can look at each interrupt of a store, and have one notifier for each.
+ *
+ * Words:
+ *
+ *   message	of a descriptor for several interrupts: the one of the first. The
+ *		data of the others follows it
+ *   told	of a notifier: its changed() was called with a message
+ *
+ * Invariants:
+ *
+ *   - A notifier is told of a message when that is in the store, and not before.
+ *   - It is told of each message which is in the store for longer than it takes to
+ *     change it, and not twice in a row of the same one.
+ *   - A message of all zeros is not told. It says that there is none, and that the
+ *     interrupt does not come in any more.
+ *
+ * Locking:
+ *
+ *   Whoever writes a message holds the interrupt descriptor lock, or the bus lock if the
+ *   store is a deferred one. Registration takes both, and so can't miss one.
+ *
+ *   msi_notify_lock protects msi_desc::notifier and what is in the notifier. It nests
+ *   inside of the interrupt descriptor lock. The interrupts of a descriptor for several
+ *   have different locks, and a bus which restores messages may have none.
+ */
+#include <linux/irq.h>
+#include <linux/irqdesc.h>
+#include <linux/msi_copy.h>
+#include <linux/sched.h>
+#include <linux/spinlock.h>
+
+#include "internals.h"
+
+/**
+ * msi_is_walking - Check whether the caller is in msi_on_each_desc()
+ * @dev:	Device to operate on
+ *
+ * For what allocates or frees interrupts, and so takes a lock which the caller has
+ * then.
+ *
+ * Context: Any context.
+ *
+ * Return: True if the current task walks the descriptors of a store of @dev
+ */
+bool msi_is_walking(struct device *dev)
+{
+	return dev->msi.data && READ_ONCE(dev->msi.data->walker) == current;
+}
+
+/**
+ * msi_on_each_desc - Call a function for each MSI descriptor of a store
+ * @dev:	Device which has the store
+ * @id:		Id of the store, %MSI_DEFAULT_STORE for the one of PCI MSI or MSI-X
+ * @filter:	Which descriptors
+ * @fn:		The function. A return value other than 0 ends the walk
+ * @arg:	Argument for @fn
+ *
+ * In the order of the indices. A descriptor is valid while @fn runs for it, and must
+ * not be kept.
+ *
+ * @fn can sleep, and request or free handlers of the interrupts. It can't allocate or
+ * free interrupts of @dev, create or remove a store, or walk another one: that
+ * fails with -EDEADLK, and what returns nothing warns and does nothing.
+ *
+ * Context: Task context, can sleep. Takes the MSI lock of @dev.
+ *
+ * Return: What @fn returned at last, and 0 if it was called for no descriptor.
+ * Without a call of @fn
+ *	* %-ENODEV  - @dev has no such store
+ *	* %-EDEADLK - Called by such a function
+ */
+int msi_on_each_desc(struct device *dev, unsigned int id, enum msi_desc_filter filter,
+		     int (*fn)(struct msi_desc *desc, void *arg), void *arg)
+{
+	struct msi_dev_store *store;
+	struct msi_desc *desc;
+	unsigned long index;
+	int ret = -ENODEV;
+
+	if (!dev->msi.data)
+		return -ENODEV;
+	if (msi_is_walking(dev))
+		return -EDEADLK;
+
+	msi_lock_descs(dev);
+	store = xa_load(&dev->msi.data->stores, id);
+	if (!store)
+		goto unlock;
+
+	ret = 0;
+	WRITE_ONCE(dev->msi.data->walker, current);
+	xa_for_each(&store->descs, index, desc) {
+		if (!msi_desc_match(desc, filter))
+			continue;
+		ret = fn(desc, arg);
+		if (ret)
+			break;
+	}
+	WRITE_ONCE(dev->msi.data->walker, NULL);
+unlock:
+	msi_unlock_descs(dev);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(msi_on_each_desc);
+
+/**
+ * msi_desc_irq - Get the Linux interrupt number of a MSI descriptor
+ * @desc:	The descriptor
+ *
+ * Context: Any context. In a function of msi_on_each_desc().
+ *
+ * Return: The number, of the first interrupt if there are several, or 0 if there is
+ * none
+ */
+unsigned int msi_desc_irq(const struct msi_desc *desc)
+{
+	return desc->irq;
+}
+EXPORT_SYMBOL_GPL(msi_desc_irq);
+
+/**
+ * msi_desc_index - Get the index of a MSI descriptor in its store
+ * @desc:	The descriptor
+ *
+ * Context: Any context. In a function of msi_on_each_desc().
+ *
+ * Return: The index, of the first message if there are several
+ */
+unsigned int msi_desc_index(const struct msi_desc *desc)
+{
+	return desc->msi_index;
+}
+EXPORT_SYMBOL_GPL(msi_desc_index);
+
+static DEFINE_RAW_SPINLOCK(msi_notify_lock);
+
+static bool msi_msg_is_none(const struct msi_msg *msg)
+{
+	return !msg->address_lo && !msg->address_hi && !msg->data;
+}
+
+static void msi_tell(struct msi_desc *desc, const struct msi_msg *msg)
+{
+	u64 address = (u64)msg->address_hi << 32 | msg->address_lo;
+	struct msi_msg_notifier *notifier = desc->notifier;
+
+	lockdep_assert_held(&msi_notify_lock);
+
+	if (notifier->told && notifier->address == address && notifier->data == msg->data)
+		return;
+
+	notifier->told = true;
+	notifier->address = address;
+	notifier->data = msg->data;
+	notifier->changed(notifier, desc->irq, msg);
+}
+
+/**
+ * msi_msg_written - Tell the driver about a message which is in the store
+ * @desc:	The descriptor
+ * @slot:	The slot of @desc which the message is in
+ *
+ * Context: Any context. The interrupt descriptor lock must be held, and in a deferred
+ *	    store the bus lock, unless the message is written again as it was.
+ */
+void msi_msg_written(struct msi_desc *desc, struct msi_slot *slot)
+{
+	struct msi_msg msg = slot->msg;
+	unsigned long flags;
+
+	if (!READ_ONCE(desc->notifier) || msi_msg_is_none(&msg))
+		return;
+
+	msg.data -= slot->index - desc->msi_index;
+	raw_spin_lock_irqsave(&msi_notify_lock, flags);
+	if (desc->notifier)
+		msi_tell(desc, &msg);
+	raw_spin_unlock_irqrestore(&msi_notify_lock, flags);
+}
+
+/* The device has not been told about the message yet. The bus lock is held */
+static bool msi_msg_is_pending(const struct msi_slot *slot)
+{
+	return READ_ONCE(slot->dirty) & MSI_SYNC_MSG;
+}
+
+static int msi_notifier_add(struct msi_desc *desc, struct msi_msg_notifier *notifier)
+{
+	struct msi_slot *slot = &desc->slot;
+	int ret = -EBUSY;
+
+	raw_spin_lock(&msi_notify_lock);
+	if (desc->notifier)
+		goto unlock;
+
+	notifier->told = false;
+	WRITE_ONCE(desc->notifier, notifier);
+	if (!msi_msg_is_none(&slot->msg) && !msi_msg_is_pending(slot))
+		msi_tell(desc, &slot->msg);
+	ret = 0;
+unlock:
+	raw_spin_unlock(&msi_notify_lock);
+	return ret;
+}
+
+/**
+ * msi_register_msg_notifier - Have a driver told about the message of an interrupt
+ * @irq:	The Linux interrupt number. Of PCI multi MSI the one of the first vector
+ * @notifier:	What to call. Belongs to the core until it is unregistered
+ *
+ * If there is a message then @notifier is told before this returns, and from then on
+ * when the message has changed and the new one is in the store. It does not have to
+ * read the message at any other time, before or after the interrupt is requested.
+ *
+ * Until it is told, the driver's copy is the old message. That loses nothing where the
+ * old one leads to the interrupt until one has come in with the new one, as on x86.
+ *
+ * There is one notifier for a descriptor. Unregister it before the interrupt is freed
+ * with its vector, not before free_irq().
+ *
+ * Context: Task context, can sleep. Takes the bus lock and the descriptor lock of @irq.
+ *
+ * Return: 0 on success, otherwise
+ *	* %-EINVAL     - @irq is not the first interrupt of a MSI descriptor
+ *	* %-EOPNOTSUPP - The core does not know when its message changes, as it is neither
+ *	  PCI MSI or MSI-X nor in a store which was created
+ *	* %-EBUSY      - There is a notifier already
+ */
+int msi_register_msg_notifier(unsigned int irq, struct msi_msg_notifier *notifier)
+{
+	struct irq_desc *irq_desc;
+	struct msi_desc *desc;
+	unsigned long flags;
+	int ret = -EINVAL;
+
+	might_sleep();
+
+	irq_desc = irq_get_desc_buslock(irq, &flags, 0);
+	if (!irq_desc)
+		return -EINVAL;
+
+	desc = irq_data_get_msi_desc(&irq_desc->irq_data);
+	if (!desc || desc->irq != irq)
+		goto unlock;
+
+	ret = -EOPNOTSUPP;
+	if (desc->slot.storage->ops)
+		ret = msi_notifier_add(desc, notifier);
+unlock:
+	irq_put_desc_busunlock(irq_desc, flags);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(msi_register_msg_notifier);
+
+/**
+ * msi_unregister_msg_notifier - Undo msi_register_msg_notifier()
+ * @irq:	The Linux interrupt number
+ * @notifier:	The notifier. It is not called any more afterwards
+ *
+ * Does nothing if @notifier is not the one of @irq.
+ *
+ * Context: Task context, can sleep. Takes the bus lock and the descriptor lock of @irq.
+ */
+void msi_unregister_msg_notifier(unsigned int irq, struct msi_msg_notifier *notifier)
+{
+	struct irq_desc *irq_desc;
+	struct msi_desc *desc;
+	unsigned long flags;
+
+	might_sleep();
+
+	irq_desc = irq_get_desc_buslock(irq, &flags, 0);
+	if (!irq_desc)
+		return;
+
+	desc = irq_data_get_msi_desc(&irq_desc->irq_data);
+	if (desc) {
+		raw_spin_lock(&msi_notify_lock);
+		if (desc->notifier == notifier)
+			desc->notifier = NULL;
+		raw_spin_unlock(&msi_notify_lock);
+	}
+	irq_put_desc_busunlock(irq_desc, flags);
+}
+EXPORT_SYMBOL_GPL(msi_unregister_msg_notifier);
+
+/**
+ * msi_get_msg - Get a copy of the message of an interrupt
+ * @irq:	The Linux interrupt number
+ * @msg:	Where the message goes
+ *
+ * All of it is of one moment. It can be out of date when this returns: who keeps it
+ * needs msi_register_msg_notifier().
+ *
+ * Context: Task context, can sleep. Takes the bus lock and the descriptor lock of the
+ *	    first interrupt of the descriptor.
+ *
+ * Return: 0 on success, otherwise
+ *	* %-EINVAL - @irq is not a MSI interrupt
+ *	* %-ENOENT - It has no message. An interrupt which is not requested may have none
+ */
+int msi_get_msg(unsigned int irq, struct msi_msg *msg)
+{
+	struct msi_desc *desc = irq_get_msi_desc(irq);
+	struct irq_desc *irq_desc;
+	unsigned long flags;
+	int ret = -ENOENT;
+
+	might_sleep();
+
+	if (!desc)
+		return -EINVAL;
+
+	irq_desc = irq_get_desc_buslock(desc->irq, &flags, 0);
+	if (!irq_desc)
+		return -EINVAL;
+
+	if (!msi_msg_is_none(&desc->msg)) {
+		*msg = desc->msg;
+		msg->data += irq - desc->irq;
+		ret = 0;
+	}
+	irq_put_desc_busunlock(irq_desc, flags);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(msi_get_msg);
