@@ -67,7 +67,6 @@ USERS = {
         'drivers/pci/pcie/portdrv_core.c': 'vectors of the port services',
         'drivers/pci/pcie/aer.c': 'AER: interrupt of a port service',
         'drivers/pci/hotplug/pciehp_hpc.c': 'pciehp: interrupt of a port service',
-        'drivers/ntb/msi.c': 'copies messages to the peer',
         'drivers/ntb/test/ntb_msi_test.c': 'its client',
         'drivers/vfio/pci/vfio_pci_intrs.c': 'allocates and writes MSI back',
         'drivers/virtio/virtio_pci_common.c': 'a driver with MSI-X, and without',

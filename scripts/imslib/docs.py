@@ -36,7 +36,7 @@ DOMAIN = 'kernel/irq/msi_device_domain.c'
 CONTRACT = 'kernel/irq/msi_storage_debug.c'
 HEADER = 'include/linux/msi.h'
 TRACE = 'include/trace/events/msi.h'
-CALLS = ('drivers/pci/msi/api.c', 'drivers/irqchip/irq-ims-generic.c')
+CALLS = ('drivers/pci/msi/api.c', 'drivers/irqchip/irq-ims-generic.c', 'kernel/irq/msi_copy.c')
 # Where the words come from that the page uses.
 SOURCES = ('arch/x86/kernel/apic', 'drivers/base', 'drivers/iommu', 'drivers/irqchip',
            'drivers/pci', 'include', 'kernel/irq')

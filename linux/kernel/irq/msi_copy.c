@@ -73,7 +73,8 @@ bool msi_is_walking(struct device *dev)
  * Context: Task context, can sleep. Takes the MSI lock of @dev.
  *
  * Return: What @fn returned at last, and 0 if it was called for no descriptor.
- * Without a call of @fn
+ * Without a call of @fn:
+ *
  *	* %-ENODEV  - @dev has no such store
  *	* %-EDEADLK - Called by such a function
  */
