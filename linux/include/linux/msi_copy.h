@@ -14,10 +14,10 @@
 /**
  * struct msi_msg_notifier - Who is told when the message of an interrupt has changed
  * @changed:	Called with the Linux interrupt number and the message, which is in the
- *		store and not all zeros. Any context: the interrupt descriptor lock may
- *		be held and interrupts be disabled, so it must not sleep and must do
- *		nothing to the interrupt, nor register or unregister a notifier. Calls
- *		for one notifier are serialized
+ *		store and not all zeros. Interrupts are disabled and a raw spinlock is
+ *		held, which all notifiers share. So it has to be short, and to take no
+ *		lock but raw spinlocks. It must do nothing to the interrupt, nor register
+ *		or unregister a notifier
  * @address:	For the core: the message which was told last
  * @data:	For the core: the same
  * @told:	For the core: there was one

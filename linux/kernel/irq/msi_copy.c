@@ -58,7 +58,8 @@ bool msi_is_walking(struct device *dev)
 /**
  * msi_on_each_desc - Call a function for each MSI descriptor of a store
  * @dev:	Device which has the store
- * @id:		Id of the store, %MSI_DEFAULT_STORE for the one of PCI MSI or MSI-X
+ * @id:		Id of the store as returned by msi_create_store(), %MSI_DEFAULT_STORE for
+ *		the one of PCI MSI or MSI-X
  * @filter:	Which descriptors
  * @fn:		The function. A return value other than 0 ends the walk
  * @arg:	Argument for @fn
@@ -66,9 +67,12 @@ bool msi_is_walking(struct device *dev)
  * In the order of the indices. A descriptor is valid while @fn runs for it, and must
  * not be kept.
  *
- * @fn can sleep, and request or free handlers of the interrupts. It can't allocate or
- * free interrupts of @dev, create or remove a store, or walk another one: that
- * fails with -EDEADLK, and what returns nothing warns and does nothing.
+ * @fn can sleep, and request handlers of the interrupts. It can free those without a
+ * thread, and others if their thread does not take the MSI lock, as pci_irq_vector()
+ * does. It can't allocate or free interrupts of @dev, create, remove, suspend or resume
+ * a store, or walk another one: that fails with -EDEADLK, and what returns nothing
+ * warns and does nothing. It must not call pci_restore_state(), nor wait for
+ * another task which does any of that.
  *
  * Context: Task context, can sleep. Takes the MSI lock of @dev.
  *
@@ -164,26 +168,42 @@ static void msi_tell(struct msi_desc *desc, const struct msi_msg *msg)
 	notifier->changed(notifier, desc->irq, msg);
 }
 
+static bool msi_tell_slot(struct msi_desc *desc, const struct msi_slot *slot)
+{
+	struct msi_msg msg = slot->msg;
+
+	if (msi_msg_is_none(&msg))
+		return false;
+
+	msg.data -= slot->index - desc->msi_index;
+	msi_tell(desc, &msg);
+	return true;
+}
+
 /**
  * msi_msg_written - Tell the driver about a message which is in the store
  * @desc:	The descriptor
  * @slot:	The slot of @desc which the message is in
  *
- * Context: Any context. The interrupt descriptor lock must be held, and in a deferred
- *	    store the bus lock, unless the message is written again as it was.
+ * For everybody who writes to msi_slot::msg, afterwards. If the message is the one which
+ * was told last then nothing happens.
+ *
+ * Context: Any context. In a deferred store the bus lock must be held. Elsewhere the
+ *	    interrupt descriptor lock is held, unless the bus restores messages.
  */
 void msi_msg_written(struct msi_desc *desc, struct msi_slot *slot)
 {
-	struct msi_msg msg = slot->msg;
 	unsigned long flags;
 
-	if (!READ_ONCE(desc->notifier) || msi_msg_is_none(&msg))
+	/* Pairs with the one in msi_notifier_add(): either is the message seen there */
+	smp_mb();
+	if (!READ_ONCE(desc->notifier))
 		return;
 
-	msg.data -= slot->index - desc->msi_index;
+	/* The last one who gets here sees the last message */
 	raw_spin_lock_irqsave(&msi_notify_lock, flags);
 	if (desc->notifier)
-		msi_tell(desc, &msg);
+		msi_tell_slot(desc, slot);
 	raw_spin_unlock_irqrestore(&msi_notify_lock, flags);
 }
 
@@ -195,8 +215,9 @@ static bool msi_msg_is_pending(const struct msi_slot *slot)
 
 static int msi_notifier_add(struct msi_desc *desc, struct msi_msg_notifier *notifier)
 {
-	struct msi_slot *slot = &desc->slot;
+	struct msi_slot *slot;
 	int ret = -EBUSY;
+	unsigned int i;
 
 	raw_spin_lock(&msi_notify_lock);
 	if (desc->notifier)
@@ -204,8 +225,16 @@ static int msi_notifier_add(struct msi_desc *desc, struct msi_msg_notifier *noti
 
 	notifier->told = false;
 	WRITE_ONCE(desc->notifier, notifier);
-	if (!msi_msg_is_none(&slot->msg) && !msi_msg_is_pending(slot))
-		msi_tell(desc, &slot->msg);
+	/*
+	 * The other slots of several have locks which are not held. Who is just
+	 * writing to one sees the notifier.
+	 */
+	smp_mb();
+	for (i = 0; i < desc->nvec_used; i++) {
+		slot = msi_desc_slot(desc, i);
+		if (!msi_msg_is_pending(slot) && msi_tell_slot(desc, slot))
+			break;
+	}
 	ret = 0;
 unlock:
 	raw_spin_unlock(&msi_notify_lock);
@@ -217,15 +246,17 @@ unlock:
  * @irq:	The Linux interrupt number. Of PCI multi MSI the one of the first vector
  * @notifier:	What to call. Belongs to the core until it is unregistered
  *
- * If there is a message then @notifier is told before this returns, and from then on
- * when the message has changed and the new one is in the store. It does not have to
- * read the message at any other time, before or after the interrupt is requested.
+ * If there is a message in the store then @notifier is told before this returns, and from
+ * then on when the message has changed and the new one is in the store. The driver does
+ * not have to read the message at any other time, before or after the interrupt is
+ * requested.
  *
- * Until it is told, the driver's copy is the old message. That loses nothing where the
- * old one leads to the interrupt until one has come in with the new one, as on x86.
+ * Until it is told, the driver's copy is the old message. On x86 that loses nothing, as
+ * the old one leads to the interrupt until one has come in with the new one, unless its
+ * CPU goes offline.
  *
- * There is one notifier for a descriptor. Unregister it before the interrupt is freed
- * with its vector, not before free_irq().
+ * There is one notifier for a descriptor. It can stay over free_irq() and request_irq(),
+ * and has to be unregistered before the interrupt itself is freed.
  *
  * Context: Task context, can sleep. Takes the bus lock and the descriptor lock of @irq.
  *
@@ -293,16 +324,33 @@ void msi_unregister_msg_notifier(unsigned int irq, struct msi_msg_notifier *noti
 }
 EXPORT_SYMBOL_GPL(msi_unregister_msg_notifier);
 
+static int msi_read_slot(unsigned int irq, const struct msi_slot *slot, struct msi_msg *msg)
+{
+	struct irq_desc *irq_desc;
+	unsigned long flags;
+
+	irq_desc = irq_get_desc_buslock(irq, &flags, 0);
+	if (!irq_desc)
+		return -EINVAL;
+
+	*msg = slot->msg;
+	irq_put_desc_busunlock(irq_desc, flags);
+	return msi_msg_is_none(msg) ? -ENOENT : 0;
+}
+
 /**
  * msi_get_msg - Get a copy of the message of an interrupt
  * @irq:	The Linux interrupt number
  * @msg:	Where the message goes
  *
  * All of it is of one moment. It can be out of date when this returns: who keeps it
- * needs msi_register_msg_notifier().
+ * needs msi_register_msg_notifier(). If a deferred store fails to take a message then
+ * this is the one which it should have.
  *
- * Context: Task context, can sleep. Takes the bus lock and the descriptor lock of the
- *	    first interrupt of the descriptor.
+ * The interrupt must not be freed meanwhile. The caller is who has allocated it, or a
+ * function of msi_on_each_desc().
+ *
+ * Context: Task context, can sleep. Takes the bus lock and the descriptor lock of @irq.
  *
  * Return: 0 on success, otherwise
  *	* %-EINVAL - @irq is not a MSI interrupt
@@ -311,25 +359,23 @@ EXPORT_SYMBOL_GPL(msi_unregister_msg_notifier);
 int msi_get_msg(unsigned int irq, struct msi_msg *msg)
 {
 	struct msi_desc *desc = irq_get_msi_desc(irq);
-	struct irq_desc *irq_desc;
-	unsigned long flags;
-	int ret = -ENOENT;
+	unsigned int n;
+	int ret;
 
 	might_sleep();
 
 	if (!desc)
 		return -EINVAL;
 
-	irq_desc = irq_get_desc_buslock(desc->irq, &flags, 0);
-	if (!irq_desc)
-		return -EINVAL;
+	n = irq - desc->irq;
+	ret = msi_read_slot(irq, msi_desc_slot(desc, n), msg);
+	if (ret != -ENOENT || !n)
+		return ret;
 
-	if (!msi_msg_is_none(&desc->msg)) {
-		*msg = desc->msg;
-		msg->data += irq - desc->irq;
-		ret = 0;
-	}
-	irq_put_desc_busunlock(irq_desc, flags);
+	/* In global domains only the first one is written */
+	ret = msi_read_slot(desc->irq, &desc->slot, msg);
+	if (!ret)
+		msg->data += n;
 	return ret;
 }
 EXPORT_SYMBOL_GPL(msi_get_msg);

@@ -76,6 +76,7 @@ static void exit_default(struct msi_test *mt)
  * @stop_at:	The index where the walk is stopped
  * @stop:	What stops it there, 0 to go on
  * @work:	Allocates an interrupt in another task
+ * @started:	It is about to do so
  * @map:	What came of that
  */
 struct walk {
@@ -87,6 +88,7 @@ struct walk {
 	unsigned int		stop_at;
 	int			stop;
 	struct work_struct	work;
+	bool			started;
 	struct msi_map		map;
 };
 
@@ -193,21 +195,27 @@ static void walk_stop(struct kunit *test)
 static void walk_none(struct kunit *test)
 {
 	struct walk w = { .mt = test->priv, .id = MSI_DEFAULT_STORE };
+	int id;
 
 	KUNIT_EXPECT_EQ(test, walk(&w, MSI_DESC_ALL), -ENODEV);
 	KUNIT_ASSERT_EQ(test, msi_setup_device_data(w.mt->dev), 0);
 	KUNIT_EXPECT_EQ(test, walk(&w, MSI_DESC_ALL), 0);
 	w.id = 1;
 	KUNIT_EXPECT_EQ(test, walk(&w, MSI_DESC_ALL), -ENODEV);
+
+	/* A store has to be named */
+	id = msi_test_create(w.mt, MSI_TEST_DIRECT, 8, &w.mt->hw);
 	w.id = MSI_FIRST_STORE;
 	KUNIT_EXPECT_EQ(test, walk(&w, MSI_DESC_ALL), -ENODEV);
 	KUNIT_EXPECT_EQ(test, w.nr, 0);
+	msi_remove_store(w.mt->dev, id);
 }
 
 static void walk_alloc_work(struct work_struct *work)
 {
 	struct walk *w = container_of(work, struct walk, work);
 
+	WRITE_ONCE(w->started, true);
 	w->map = msi_store_alloc_irq(w->mt->dev, w->id, 5, NULL, NULL);
 }
 
@@ -228,11 +236,15 @@ static int walk_allocate(struct msi_desc *desc, void *arg)
 	KUNIT_EXPECT_EQ(test, msi_domain_alloc_irqs(w->mt->parent.domain, dev, 1), -EDEADLK);
 	again = msi_on_each_desc(dev, w->id, MSI_DESC_ALL, walk_step, w);
 	KUNIT_EXPECT_EQ(test, again, -EDEADLK);
-	/* A look is not refused */
-	KUNIT_EXPECT_EQ(test, msi_get_virq(dev, 0), 0);
+	KUNIT_EXPECT_EQ(test, msi_store_suspend(dev, w->id), -EDEADLK);
+	KUNIT_EXPECT_EQ(test, msi_store_resume(dev, w->id), -EDEADLK);
 
-	/* Another task only has to wait */
+	/* Another task has to wait, and nothing else */
 	queue_work(system_unbound_wq, &w->work);
+	KUNIT_EXPECT_TRUE(test, msi_test_wait(READ_ONCE(w->started)));
+	msleep(50);
+	KUNIT_EXPECT_EQ(test, READ_ONCE(w->map.index), 0);
+	KUNIT_EXPECT_EQ(test, w->mt->hw.used, 1);
 	return 0;
 }
 
@@ -258,6 +270,35 @@ static void walk_refused(struct kunit *test)
 	msi_remove_store(w.mt->dev, w.id);
 }
 
+static int walk_look(struct msi_desc *desc, void *arg)
+{
+	struct walk *w = arg;
+
+	w->nr++;
+	KUNIT_EXPECT_EQ(w->mt->test, msi_get_virq(w->mt->dev, msi_desc_index(desc)),
+			msi_desc_irq(desc));
+	return 0;
+}
+
+/* A look is not refused */
+static void walk_virq(struct kunit *test)
+{
+	struct msi_desc init = { .nvec_used = 1 };
+	struct walk w = { .mt = test->priv };
+
+	setup_default(w.mt, 8);
+	msi_lock_descs(w.mt->dev);
+	for (init.msi_index = 0; init.msi_index < 3; init.msi_index++)
+		KUNIT_EXPECT_EQ(test, msi_add_msi_desc(w.mt->dev, &init), 0);
+	KUNIT_EXPECT_EQ(test, msi_default_store_alloc_irqs(w.mt->dev), 0);
+	msi_unlock_descs(w.mt->dev);
+
+	KUNIT_EXPECT_EQ(test, msi_on_each_desc(w.mt->dev, MSI_DEFAULT_STORE, MSI_DESC_ASSOCIATED,
+					       walk_look, &w), 0);
+	KUNIT_EXPECT_EQ(test, w.nr, 3);
+	exit_default(w.mt);
+}
+
 static int walk_free(struct msi_desc *desc, void *arg)
 {
 	struct walk *w = arg;
@@ -265,6 +306,7 @@ static int walk_free(struct msi_desc *desc, void *arg)
 	msi_store_free_irq(w->mt->dev, w->id, w->map);
 	msi_store_free_irqs(w->mt->dev, w->id, &w->map, 1);
 	msi_remove_store(w->mt->dev, w->id);
+	msi_domain_free_irqs(w->mt->parent.domain, w->mt->dev);
 	return 1;
 }
 
@@ -634,6 +676,17 @@ static void copy_multi(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, c.told, 1);
 	KUNIT_EXPECT_EQ(test, c.late, 0);
 
+	/* The others have theirs, and who asks now can tell it from them */
+	KUNIT_EXPECT_EQ(test, msi_get_msg(c.map.virq, &msg), -ENOENT);
+	KUNIT_EXPECT_EQ(test, msi_get_msg(c.map.virq + 2, &msg), 0);
+	KUNIT_EXPECT_EQ(test, msg.data, c.msg.data + 2);
+	msi_unregister_msg_notifier(c.map.virq, &c.notifier);
+	memset(&c.msg, 0, sizeof(c.msg));
+	KUNIT_EXPECT_EQ(test, msi_register_msg_notifier(c.map.virq, &c.notifier), 0);
+	KUNIT_EXPECT_EQ(test, c.told, 2);
+	KUNIT_EXPECT_EQ(test, c.msg.data, msg.data - 2);
+	KUNIT_EXPECT_EQ(test, c.msg.address_lo, msg.address_lo);
+
 	for (i = 1; i < 4; i++)
 		free_irq(c.map.virq + i, c.mt);
 	msi_unregister_msg_notifier(c.map.virq, &c.notifier);
@@ -666,6 +719,7 @@ static struct kunit_case msi_walk_cases[] = {
 	KUNIT_CASE(walk_stop),
 	KUNIT_CASE(walk_none),
 	KUNIT_CASE(walk_refused),
+	KUNIT_CASE(walk_virq),
 	KUNIT_CASE(walk_no_free),
 	KUNIT_CASE_PARAM(walk_handlers, kind_gen),
 	{}
