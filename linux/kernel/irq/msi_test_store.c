@@ -1110,10 +1110,20 @@ static void restore(struct kunit *test)
 		msi_test_expect_same(mt, &mt->hw, maps, RESTORE);
 	}
 
+	/* One by one, which a deferred store refuses */
+	if (!deferred)
+		forget(&mt->hw);
+	for (i = 0; i < RESTORE; i++)
+		KUNIT_EXPECT_EQ(test, msi_restore_msg(maps[i].virq), deferred ? -EOPNOTSUPP : 0);
+	msi_test_expect_same(mt, &mt->hw, maps, RESTORE);
+
 	free_irq(maps[2].virq, mt);
 	free_irq(maps[1].virq, mt);
 	msi_test_expect_same(mt, &mt->hw, maps, RESTORE);
+	/* It gets a message when it is requested again */
+	KUNIT_EXPECT_EQ(test, msi_restore_msg(maps[2].virq), deferred ? -EOPNOTSUPP : -ENOENT);
 	msi_store_free_irqs(mt->dev, id, maps, RESTORE);
+	KUNIT_EXPECT_EQ(test, msi_restore_msg(maps[2].virq), -EINVAL);
 	msi_remove_store(mt->dev, id);
 }
 
