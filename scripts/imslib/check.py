@@ -27,8 +27,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from . import base as basemod
-from . import (boot, compare, cross, devices, docs, initramfs, kernel, kunit, qemu, rules,
-               series)
+from . import (boot, cocci, compare, cross, devices, docs, initramfs, kernel, kunit, qemu,
+               rules, series)
 from .util import (BUILD, ROOT, Fail, cache, clean_env, digest, digest_code, entry,
                    fresh_log, git, git_env, have_entry, jobs, locked, run, say, scratch, step)
 
@@ -601,6 +601,25 @@ def constant(log):
     nothing_wrong(log, wrong)
     expect(count > 5, f'only {count} storage ops and templates were found')
     say(f'        {count} storage ops and templates')
+
+
+# --- the semantic patch ----------------------------------------------------
+
+@test('cocci: msi_desc tells good code from bad')
+def good_and_bad(log):
+    base, tree, objects, _ = series.snapshot()
+    wrong, count = cocci.check_tests(base, tree, objects, CHECK / 'cocci')
+    nothing_wrong(log, wrong)
+    say(f'        {count} lines of bad code')
+
+
+@test('cocci: msi_desc finds what the page explains')
+def explained(log):
+    base, tree, objects, _ = series.snapshot()
+    wrong, count = cocci.check_tree(base, tree, objects, CHECK / 'cocci-tree', log)
+    nothing_wrong(log, wrong)
+    expect(count, f'nothing is found; see {log}')
+    say(f'        {count} hits')
 
 
 # --- documentation ---------------------------------------------------------

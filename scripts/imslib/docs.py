@@ -22,7 +22,7 @@ from .cross import tree_files
 from .util import Fail, clean_env, git, git_env, run
 
 BOOK = 'core-api/msi-ims'
-PAGES = (BOOK, 'PCI/msi-howto', 'driver-api/pci/pci')
+PAGES = (BOOK, 'core-api/msi-desc-users', 'PCI/msi-howto', 'driver-api/pci/pci')
 TOOLS = ('Documentation/conf.py', 'Documentation/sphinx', 'Documentation/sphinx-static',
          'scripts/kernel-doc')
 

@@ -86,5 +86,7 @@ int ims_stubs_core(struct pci_dev *pdev, unsigned int irq)
 
 	get_cached_msi_msg(irq, &msg);
 	pci_write_msi_msg(irq, &msg);
+	if (msi_restore_msg(irq))
+		return -EINVAL;
 	return pci_msi_get_device_domain(pdev) ? 0 : -ENODEV;
 }
