@@ -2,6 +2,7 @@
 """The verdict about a run of KUnit: what must not pass for one that is complete."""
 import json
 import sys
+import tempfile
 import unittest
 from pathlib import Path
 
@@ -51,6 +52,39 @@ class Judge(unittest.TestCase):
         self.says('complains: .*Invalid wait', result(), '[ BUG: Invalid wait context ]\n')
         for place in ('kernel/irq/msi.c:5 msi_store_find_irq', 'arch/um/drivers/virt-pci.c:8 x'):
             self.assertEqual(kunit.judge(result(), WARNING.format(place), ['msi_one'])[0], '')
+
+
+class Suites(unittest.TestCase):
+    IRQ, ATH = kunit.CONFIGS
+    PLAIN = ('static struct kunit_suite x_suite = {\n\t.test_cases = x_cases,\n'
+             '\t.name = "ath_x",\n};\nkunit_test_suite(x_suite);\n')
+
+    def found(self, **files):
+        """The suites of a tree with these files, `irq_NAME` or `ath_NAME` each"""
+        with tempfile.TemporaryDirectory() as top:
+            for name, text in files.items():
+                where, name = name.split('_', 1)
+                path = Path(top) / {'irq': self.IRQ, 'ath': self.ATH}[where] / f'{name}.c'
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding='utf-8')
+            return kunit.suites(Path(top))
+
+    def test_both(self):
+        self.assertEqual(self.found(irq_msi_test='MSI_TEST_SUITE(msi_two, a);\n'
+                                                 'MSI_TEST_SUITE(msi_one, b);\n',
+                                    ath_msi_test=self.PLAIN), ['ath_x', 'msi_one', 'msi_two'])
+
+    def test_none(self):
+        self.assertEqual(self.found(), [])
+        self.assertEqual(self.found(irq_msi='MSI_TEST_SUITE(msi_two, a);\n',
+                                    ath_pci=self.PLAIN), [])
+
+    def test_not_a_suite(self):
+        self.assertEqual(self.found(
+            irq_msi_test='#define MSI_TEST_SUITE(_name) \\\n'
+                         '\tstatic struct kunit_suite _name = { .name = #_name }\n',
+            ath_msi_test='struct kunit_case x = { .name = "ath_x" };\n'
+                         'static struct kunit_suite y = {\n};\nz = { .name = "z" };\n'), [])
 
 
 if __name__ == '__main__':

@@ -90,7 +90,6 @@ USERS = {
         'drivers/iommu/intel/dmar.c': 'DMAR/MSI',
         'drivers/iommu/amd/iommu.c': 'remapping domain',
         'drivers/iommu/amd/init.c': 'MSI and x2APIC interrupt of the IOMMU itself',
-        'drivers/net/wireless/ath/ath11k/pci.c': 'copies messages to its firmware',
     },
     'arm64': {
         'drivers/irqchip/irq-gic-v3-its.c': 'the MSI controller',

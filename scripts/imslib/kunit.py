@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The KUnit tests of message stores, run by the kernel's own kunit.py on UML.
+"""The KUnit tests of the series, run by the kernel's own kunit.py on UML.
 
 Words
-  suite   a group of tests in the kernel, MSI_TEST_SUITE() in its sources
+  suite   a group of tests in the kernel: MSI_TEST_SUITE() or a struct kunit_suite in
+          the sources of the directories CONFIGS
   result  what kunit.py makes of the kernel's output, as JSON
 
 A run has passed when kunit.py says so, each suite that is in the sources ran and has
-a test that passed, none failed, none was skipped - kernel/irq/.kunitconfig has what
-they need - and the kernel complained about nothing but what tests provoke. judge() is
+a test that passed, none failed, none was skipped - each directory's .kunitconfig has
+what its tests need - and the kernel complained about nothing but what tests provoke. judge() is
 a pure function of texts: tests/test_kunit.py.
 """
 import json
@@ -17,8 +18,9 @@ import shutil
 from . import kernel, verdict
 from .util import Fail, cache, jobs, locked, step
 
-CONFIG = 'kernel/irq'
-SUITE = re.compile(r'^MSI_TEST_SUITE\((\w+),', re.M)
+CONFIGS = ('kernel/irq', 'drivers/net/wireless/ath/ath11k')
+SUITE = re.compile(r'^MSI_TEST_SUITE\((\w+),|'
+                   r'^(?:static )?struct kunit_suite \w+ = \{[^}]*?\.name = "(\w+)"', re.M)
 
 # What some tests do on purpose ends in WARN_ON_ONCE() in one of these.
 PROVOKED = re.compile(r'WARNING: CPU: \d+ PID: \d+ at kernel/irq/msi\.c:\d+ '
@@ -35,8 +37,9 @@ def build_dir():
 
 def suites(src):
     """The names of the suites in the sources."""
-    return sorted(name for path in (src / CONFIG).glob('msi_test*.c')
-                  for name in SUITE.findall(path.read_text(encoding='utf-8')))
+    return sorted(match[1] or match[2] for config in CONFIGS
+                  for path in (src / config).glob('msi_test*.c')
+                  for match in SUITE.finditer(path.read_text(encoding='utf-8')))
 
 
 def results(group, suite=''):
@@ -87,8 +90,9 @@ def run(base, tree, objects, log):
         result, console = out / 'result.json', out / 'test.log'
         for path in (result, console):
             path.unlink(missing_ok=True)
-        cmd = [kernel.src() / 'tools/testing/kunit/kunit.py', 'run', f'--kunitconfig={CONFIG}',
-               f'--build_dir={out}', f'--jobs={jobs()}', '--timeout=600', f'--json={result}']
+        cmd = [kernel.src() / 'tools/testing/kunit/kunit.py', 'run',
+               *(f'--kunitconfig={config}' for config in CONFIGS), f'--build_dir={out}',
+               f'--jobs={jobs()}', '--timeout=600', f'--json={result}']
         if shutil.which('ccache'):
             cmd += ['--make_options=CC=ccache gcc']
         try:

@@ -22,6 +22,9 @@
  *   lock nests inside of everything else, and whoever issues a command never
  *   takes ims_testdev::lock.
  *
+ *   The core tells of a change of MSI's message with locks of its own held, some
+ *   of them raw. It is passed on to the device without any other lock.
+ *
  *   The handler takes no lock. Its counters are atomic, and it can't run any
  *   more when free_irq() has returned, which is before its slot is freed.
  *
@@ -72,7 +75,9 @@
 #include <linux/log2.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/msi.h>
 #include <linux/msi_api.h>
+#include <linux/msi_copy.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/pm.h>
@@ -133,6 +138,13 @@ struct ims_td_ring {
 	wait_queue_head_t	room;
 };
 
+/* Where the device has its copy of the message from, see IMS_TD_KIND_COPY */
+enum ims_td_copy {
+	IMS_TD_COPY_NONE,
+	IMS_TD_COPY_ONCE,
+	IMS_TD_COPY_FOLLOW,
+};
+
 /**
  * struct ims_testdev - A device
  * @ref:	One reference for the PCI device, one for the open file
@@ -160,6 +172,10 @@ struct ims_td_ring {
  * @slots:	Allocated interrupts of each kind: struct ims_td_slot by slot
  *		number. Guarded by @lock.
  * @stores:	struct ims_td_store by store id. Guarded by @lock.
+ * @copy:	How the device gets a copy of MSI's message. Guarded by @lock.
+ * @copied:	The message, if it is copied once. Guarded by @lock.
+ * @notifier:	Tells of its changes otherwise. Registered with the core, which
+ *		calls it one at a time.
  * @past:	Counters of each kind that slots had before they were freed or
  *		requested anew. Guarded by @lock.
  * @forgotten:	See struct ims_testdev_stats. Guarded by @lock.
@@ -188,6 +204,9 @@ struct ims_testdev {
 	unsigned int		nr_vectors[IMS_TD_NR_KINDS];
 	struct xarray		slots[IMS_TD_NR_KINDS];
 	struct xarray		stores;
+	enum ims_td_copy	copy;
+	struct msi_msg		copied;
+	struct msi_msg_notifier	notifier;
 	struct ims_td_sum	past[IMS_TD_NR_KINDS];
 	u64			forgotten[IMS_TD_NR_KINDS];
 };
@@ -715,6 +734,10 @@ static const struct ims_td_kind ims_td_kinds[IMS_TD_NR_KINDS] = {
 		.free_irq	= ims_td_store_free_irq,
 		.read_slot	= ims_td_cmd_read_slot,
 	},
+	[IMS_TD_KIND_COPY]	= {
+		.name		= "copy",
+		.vectors	= PCI_IRQ_MSI,
+	},
 };
 
 static void ims_td_free_kref(struct kref *ref)
@@ -930,6 +953,71 @@ static void ims_td_remove_store(struct ims_testdev *td, struct ims_td_store *sto
 	kfree(store);
 }
 
+/* The copied message: see IMS_TD_REG_COPY_VALID for the order */
+
+static void ims_td_copy_write(struct ims_testdev *td, const struct msi_msg *msg)
+{
+	ims_td_write(td, IMS_TD_REG_COPY_ADDR_LO, msg->address_lo);
+	ims_td_write(td, IMS_TD_REG_COPY_ADDR_HI, msg->address_hi);
+	ims_td_write(td, IMS_TD_REG_COPY_DATA, msg->data);
+	ims_td_write(td, IMS_TD_REG_COPY_VALID, 1);
+}
+
+/*
+ * Atomic, with locks of the core held. The core makes one call at a time, and none
+ * while the device is away, as the notifier isn't registered then.
+ */
+static void ims_td_copy_changed(struct msi_msg_notifier *notifier, unsigned int irq,
+				const struct msi_msg *msg)
+{
+	ims_td_copy_write(container_of(notifier, struct ims_testdev, notifier), msg);
+}
+
+/* Also when the device has come back, and has forgotten what it was told */
+static int ims_td_copy_start(struct ims_testdev *td)
+{
+	if (td->copy == IMS_TD_COPY_ONCE)
+		ims_td_copy_write(td, &td->copied);
+	if (td->copy != IMS_TD_COPY_FOLLOW)
+		return 0;
+	return msi_register_msg_notifier(pci_irq_vector(td->pdev, 0), &td->notifier);
+}
+
+static void ims_td_copy_stop(struct ims_testdev *td)
+{
+	if (td->copy == IMS_TD_COPY_FOLLOW)
+		msi_unregister_msg_notifier(pci_irq_vector(td->pdev, 0), &td->notifier);
+	if (td->copy != IMS_TD_COPY_NONE)
+		ims_td_write(td, IMS_TD_REG_COPY_VALID, 0);
+}
+
+static int ims_td_copy_begin(struct ims_testdev *td, enum ims_td_copy copy)
+{
+	int ret;
+
+	lockdep_assert_held(&td->lock);
+
+	/* The old way, on purpose: nobody keeps that up to date. */
+	if (copy == IMS_TD_COPY_ONCE)
+		get_cached_msi_msg(pci_irq_vector(td->pdev, 0), &td->copied);
+
+	td->copy = copy;
+	ret = ims_td_copy_start(td);
+	if (ret)
+		td->copy = IMS_TD_COPY_NONE;
+	return ret;
+}
+
+static void ims_td_copy_end(struct ims_testdev *td)
+{
+	lockdep_assert_held(&td->lock);
+
+	/* It is stopped already while the device is away. */
+	if (!td->away)
+		ims_td_copy_stop(td);
+	td->copy = IMS_TD_COPY_NONE;
+}
+
 static void ims_td_disable_vectors(struct ims_testdev *td, unsigned int kind)
 {
 	struct ims_td_slot *slot;
@@ -940,6 +1028,8 @@ static void ims_td_disable_vectors(struct ims_testdev *td, unsigned int kind)
 	xa_for_each(&td->slots[kind], nr, slot)
 		ims_td_drop_slot(td, slot);
 
+	if (kind == IMS_TD_KIND_COPY)
+		ims_td_copy_end(td);
 	pci_free_irq_vectors(td->pdev);
 	td->nr_vectors[kind] = 0;
 }
@@ -972,10 +1062,13 @@ static void ims_td_start(struct ims_testdev *td)
 	}
 	if (td->nr_slots[IMS_TD_KIND_CMD])
 		ims_td_ring_start(td);
+	/* It was registered for this very interrupt before. */
+	WARN_ON_ONCE(ims_td_copy_start(td));
 }
 
 static void ims_td_stop(struct ims_testdev *td)
 {
+	ims_td_copy_stop(td);
 	if (td->nr_slots[IMS_TD_KIND_CMD])
 		ims_td_ring_stop(td);
 	if (td->nr_slots[IMS_TD_KIND_MEM]) {
@@ -1442,11 +1535,15 @@ static int ims_td_ioc_store_remove(struct ims_testdev *td, void *arg)
 
 static int ims_td_check_vectors(struct ims_testdev *td, const struct ims_testdev_vectors *vectors)
 {
-	if (vectors->flags & ~IMS_TESTDEV_VECTORS_AFFINITY || vectors->reserved)
+	const u32 flags = IMS_TESTDEV_VECTORS_AFFINITY | IMS_TESTDEV_VECTORS_COPY_ONCE;
+
+	if (vectors->flags & ~flags || vectors->reserved)
 		return -EINVAL;
 	if (vectors->kind >= IMS_TD_NR_KINDS || !td->nr_slots[vectors->kind] ||
 	    !ims_td_kinds[vectors->kind].vectors)
 		return -ENXIO;
+	if (vectors->flags & IMS_TESTDEV_VECTORS_COPY_ONCE && vectors->kind != IMS_TD_KIND_COPY)
+		return -EINVAL;
 	if (!vectors->step)
 		return 0;
 	if (vectors->kind != IMS_TD_KIND_MSIX || vectors->flags || !vectors->count)
@@ -1489,7 +1586,11 @@ static int ims_td_ioc_vectors_enable(struct ims_testdev *td, void *arg)
 	ret = ims_td_check_vectors(td, vectors);
 	if (ret)
 		return ret;
-	if (td->nr_vectors[kind])
+	if (td->nr_vectors[kind] || (td->away && kind == IMS_TD_KIND_COPY))
+		return -EBUSY;
+	/* To the core they are the same, and enabling MSI twice is a bug of the driver. */
+	if (ims_td_kinds[kind].vectors == PCI_IRQ_MSI &&
+	    (td->nr_vectors[IMS_TD_KIND_MSI] || td->nr_vectors[IMS_TD_KIND_COPY]))
 		return -EBUSY;
 
 	flags = ims_td_kinds[kind].vectors;
@@ -1519,6 +1620,13 @@ static int ims_td_ioc_vectors_enable(struct ims_testdev *td, void *arg)
 			ret = PTR_ERR(slot);
 			goto disable;
 		}
+	}
+
+	if (kind == IMS_TD_KIND_COPY) {
+		ret = ims_td_copy_begin(td, vectors->flags & IMS_TESTDEV_VECTORS_COPY_ONCE ?
+					IMS_TD_COPY_ONCE : IMS_TD_COPY_FOLLOW);
+		if (ret)
+			goto disable;
 	}
 	return 0;
 
@@ -2699,6 +2807,7 @@ static struct ims_testdev *ims_td_alloc(struct pci_dev *pdev)
 	mutex_init(&td->ring.lock);
 	init_waitqueue_head(&td->ring.room);
 	td->pdev = pdev;
+	td->notifier.changed = ims_td_copy_changed;
 	xa_init(&td->stores);
 	for (kind = 0; kind < IMS_TD_NR_KINDS; kind++)
 		xa_init(&td->slots[kind]);
@@ -2837,6 +2946,8 @@ static void ims_td_remove(struct pci_dev *pdev)
 		ims_td_fetch(td);
 	if (!td->forget)
 		ims_td_take_down(td);
+	/* What the core frees must not call into memory that the driver frees. */
+	ims_td_copy_end(td);
 	td->dead = true;
 	mutex_unlock(&td->lock);
 

@@ -194,6 +194,13 @@ struct ImsTestdev {
     /* Expires when the command at the head is to be carried out */
     QEMUTimer cmd_timer;
 
+    /* The copied message: registers, and what was valid when software said so */
+    uint32_t copy_addr_lo;
+    uint32_t copy_addr_hi;
+    uint32_t copy_data;
+    uint32_t copy_valid;
+    MSIMessage copy_msg;
+
     uint32_t breach_count;
     uint32_t breach_logged;
     uint32_t breach_by_code[IMS_TD_NR_BREACHES];
@@ -750,6 +757,49 @@ static bool ims_testdev_mem_fetch(ImsTestdev *s, uint32_t kind, uint32_t slot)
     return s->epoch == epoch;
 }
 
+/* "The copied message" */
+
+static bool ims_testdev_copy_enabled(ImsTestdev *s, uint32_t kind,
+                                     uint32_t slot)
+{
+    return s->copy_valid;
+}
+
+static bool ims_testdev_copy_never(ImsTestdev *s, uint32_t kind, uint32_t slot)
+{
+    return false;
+}
+
+static MSIMessage ims_testdev_copy_get_msg(ImsTestdev *s, uint32_t kind,
+                                           uint32_t slot)
+{
+    MSIMessage msg = s->copy_msg;
+
+    if (s->copy_valid) {
+        msg.data += slot;
+    }
+    return msg;
+}
+
+static void ims_testdev_copy_raise(ImsTestdev *s, uint32_t kind, uint32_t slot)
+{
+    ims_testdev_send(s, kind, slot, ims_testdev_copy_get_msg(s, kind, slot));
+}
+
+static uint32_t ims_testdev_copy_count_pending(ImsTestdev *s, uint32_t kind)
+{
+    return 0;
+}
+
+static void ims_testdev_copy_forget(ImsTestdev *s)
+{
+    s->copy_addr_lo = 0;
+    s->copy_addr_hi = 0;
+    s->copy_data = 0;
+    s->copy_valid = 0;
+    s->copy_msg = (MSIMessage) {};
+}
+
 /* The layout of the slot table, which slots in memory and commands share */
 static const ImsTestdevCtrl ims_testdev_slot_ctrl = {
     .mask = IMS_TD_SLOT_CTRL_MASK,
@@ -815,6 +865,15 @@ static const ImsTestdevKindOps ims_testdev_kind_ops[IMS_TD_NR_KINDS] = {
         .ctrl = &ims_testdev_slot_ctrl,
         .enabled = ims_testdev_store_enabled,
         IMS_TESTDEV_STORE,
+    },
+    [IMS_TD_KIND_COPY] = {
+        .name = "copy",
+        .enabled = ims_testdev_copy_enabled,
+        .masked = ims_testdev_copy_never,
+        .pending = ims_testdev_copy_never,
+        .get_msg = ims_testdev_copy_get_msg,
+        .raise = ims_testdev_copy_raise,
+        .count_pending = ims_testdev_copy_count_pending,
     },
 };
 
@@ -1088,6 +1147,8 @@ static void ims_testdev_forget(ImsTestdev *s)
     s->cmd_tail = 0;
     s->cmd_head = 0;
     s->cmd_stuck = false;
+
+    ims_testdev_copy_forget(s);
 }
 
 static void ims_testdev_reset_state(ImsTestdev *s)
@@ -1441,6 +1502,25 @@ static uint32_t ims_testdev_cmd_peek_read(ImsTestdev *s, hwaddr reg)
     return ims_testdev_store_slot(s, IMS_TD_KIND_CMD, s->sel_slot)->ctrl;
 }
 
+/* "The copied message": half of a new one is never sent with half of the old */
+static void ims_testdev_copy_valid_write(ImsTestdev *s, hwaddr reg,
+                                         uint32_t value)
+{
+    if (value > 1) {
+        ims_testdev_breach(s, IMS_TD_BREACH_REG, IMS_TD_BREACH_KIND_REGS, reg,
+                           value);
+        return;
+    }
+    s->copy_valid = value;
+    s->copy_msg = (MSIMessage) {};
+    if (value) {
+        s->copy_msg.address = deposit64(s->copy_addr_lo, 32, 32,
+                                        s->copy_addr_hi);
+        s->copy_msg.data = s->copy_data;
+    }
+    trace_ims_testdev_copy(value, s->copy_msg.address, s->copy_msg.data);
+}
+
 #define IMS_TESTDEV_REG_VALUE_CHECKED(_field, _write) { \
     .read = ims_testdev_value_read,                     \
     .write = _write,                                    \
@@ -1525,6 +1605,12 @@ static const ImsTestdevReg ims_testdev_regs[IMS_TD_REGS_SIZE / 4] = {
     [IMS_TD_REG_CMD_PEEK / 4] = {
         .read = ims_testdev_cmd_peek_read,
     },
+
+    [IMS_TD_REG_COPY_ADDR_LO / 4] = IMS_TESTDEV_REG_VALUE(copy_addr_lo),
+    [IMS_TD_REG_COPY_ADDR_HI / 4] = IMS_TESTDEV_REG_VALUE(copy_addr_hi),
+    [IMS_TD_REG_COPY_DATA / 4] = IMS_TESTDEV_REG_VALUE(copy_data),
+    [IMS_TD_REG_COPY_VALID / 4] =
+        IMS_TESTDEV_REG_VALUE_CHECKED(copy_valid, ims_testdev_copy_valid_write),
 };
 
 /*
@@ -2089,6 +2175,7 @@ static void ims_testdev_pci_realize(PCIDevice *dev, Error **errp)
         [IMS_TD_KIND_WIDE] = s->nr_wide,
         [IMS_TD_KIND_MEM] = s->nr_mem,
         [IMS_TD_KIND_CMD] = s->nr_cmd,
+        [IMS_TD_KIND_COPY] = IMS_TD_COPY_SLOTS,
     };
     int i;
 
@@ -2276,6 +2363,7 @@ static int ims_testdev_post_load(void *opaque, int version_id)
 
     if (s->breach_logged > IMS_TD_BREACH_ENTRIES ||
         s->mem_count > s->nr_mem ||
+        s->copy_valid > 1 ||
         (power != IMS_TESTDEV_D0 && power != IMS_TESTDEV_D3HOT) ||
         !ims_testdev_cmd_state_ok(s)) {
         return -EINVAL;
@@ -2339,8 +2427,8 @@ static const VMStateDescription vmstate_ims_testdev_kind = {
 
 static const VMStateDescription vmstate_ims_testdev = {
     .name = TYPE_IMS_TESTDEV,
-    .version_id = 2,
-    .minimum_version_id = 2,
+    .version_id = 3,
+    .minimum_version_id = 3,
     .post_load = ims_testdev_post_load,
     .fields = (VMStateField[]) {
         VMSTATE_PCI_DEVICE(parent_obj, ImsTestdev),
@@ -2369,6 +2457,12 @@ static const VMStateDescription vmstate_ims_testdev = {
         VMSTATE_UINT32(cmd_fail, ImsTestdev),
         VMSTATE_UINT32(cmd_hang, ImsTestdev),
         VMSTATE_UINT32(cmd_done, ImsTestdev),
+        VMSTATE_UINT32(copy_addr_lo, ImsTestdev),
+        VMSTATE_UINT32(copy_addr_hi, ImsTestdev),
+        VMSTATE_UINT32(copy_data, ImsTestdev),
+        VMSTATE_UINT32(copy_valid, ImsTestdev),
+        VMSTATE_UINT64(copy_msg.address, ImsTestdev),
+        VMSTATE_UINT32(copy_msg.data, ImsTestdev),
         VMSTATE_BOOL(cmd_stuck, ImsTestdev),
         VMSTATE_TIMER(cmd_timer, ImsTestdev),
         VMSTATE_UINT32(breach_count, ImsTestdev),

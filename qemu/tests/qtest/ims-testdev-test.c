@@ -641,6 +641,8 @@ static void test_ident(void)
         g_assert_cmpuint(kind_read(&t, kinds[i].kind, IMS_TD_REG_KIND_SLOTS),
                          ==, kinds[i].nr_slots);
     }
+    g_assert_cmpuint(kind_read(&t, IMS_TD_KIND_COPY, IMS_TD_REG_KIND_SLOTS),
+                     ==, IMS_TD_COPY_SLOTS);
     g_assert_cmphex(t.table_size, ==, SLOTS * IMS_TD_SLOT_SIZE);
     g_assert_cmphex(t.wide_size, ==, WIDE_SLOTS * IMS_TD_WIDE_SIZE);
     assert_breaches(&t, 0);
@@ -959,7 +961,8 @@ static void test_absent(void)
     ims_map(&t, DEVFN);
     g_assert_cmphex(ims_read(&t, IMS_TD_REG_KINDS), ==,
                     1 << IMS_TD_KIND_MSI | 1 << IMS_TD_KIND_MSIX |
-                    1 << IMS_TD_KIND_TABLE);
+                    1 << IMS_TD_KIND_TABLE |
+                    1 << IMS_TD_KIND_COPY);
     qpci_config_writel(t.dev, bar, UINT32_MAX);
     g_assert_cmphex(qpci_config_readl(t.dev, bar), ==, 0);
 
@@ -1336,7 +1339,7 @@ static void test_bad_register(void)
     static const uint32_t missing[] = {
         0x010, 0x01c, 0x030, IMS_TD_REG_FIRE_DB(IMS_TD_NR_KINDS), 0x088, 0x0bc,
         IMS_TD_REG_BREACH_BY_CODE(IMS_TD_NR_BREACHES), 0x17c, 0x190, 0x19c,
-        0x1cc, IMS_TD_REGS_SIZE - 4,
+        0x1cc, 0x1dc, 0x1f0, IMS_TD_REGS_SIZE - 4,
     };
     static const uint32_t write_only[] = {
         IMS_TD_REG_RESET, IMS_TD_REG_FIRE,
@@ -2382,6 +2385,209 @@ static void test_cmd_self(void)
 }
 
 /* The function mask, the enable bit, the pending array, eight byte accesses */
+static void copy_store(ImsTest *t, uint64_t addr, uint32_t data)
+{
+    ims_write(t, IMS_TD_REG_COPY_ADDR_LO, addr);
+    ims_write(t, IMS_TD_REG_COPY_ADDR_HI, addr >> 32);
+    ims_write(t, IMS_TD_REG_COPY_DATA, data);
+}
+
+static void copy_set(ImsTest *t, uint64_t addr, uint32_t data)
+{
+    copy_store(t, addr, data);
+    ims_write(t, IMS_TD_REG_COPY_VALID, 1);
+}
+
+static uint32_t copy_state(ImsTest *t, uint32_t slot)
+{
+    return slot_read(t, IMS_TD_KIND_COPY, slot, IMS_TD_REG_SLOT_STATE);
+}
+
+/* What is written takes effect when software says so, all at once */
+static void test_copy_latch(void)
+{
+    const uint32_t last = IMS_TD_COPY_SLOTS - 1;
+    ImsTest t;
+
+    ims_boot(&t);
+    copy_store(&t, RAM_MSG, DATA);
+    g_assert_cmphex(ims_read(&t, IMS_TD_REG_COPY_ADDR_LO), ==, RAM_MSG);
+    g_assert_cmphex(ims_read(&t, IMS_TD_REG_COPY_ADDR_HI), ==, 0);
+    g_assert_cmphex(ims_read(&t, IMS_TD_REG_COPY_DATA), ==, DATA);
+    g_assert_cmpuint(ims_read(&t, IMS_TD_REG_COPY_VALID), ==, 0);
+    g_assert_cmphex(copy_state(&t, 0), ==, 0);
+    ims_fire(&t, IMS_TD_KIND_COPY, 0);
+    assert_breach(&t, IMS_TD_BREACH_NO_MSG, IMS_TD_KIND_COPY, 0, 0);
+
+    ims_write(&t, IMS_TD_REG_COPY_VALID, 1);
+    g_assert_cmpuint(ims_read(&t, IMS_TD_REG_COPY_VALID), ==, 1);
+    g_assert_cmphex(copy_state(&t, last), ==, IMS_TD_SLOT_HAS_MSG);
+    ims_fire(&t, IMS_TD_KIND_COPY, 0);
+    g_assert_cmphex(ram_take(&t, RAM_MSG), ==, DATA);
+    ims_write(&t, IMS_TD_REG_FIRE_DB(IMS_TD_KIND_COPY), last);
+    g_assert_cmphex(ram_take(&t, RAM_MSG), ==, DATA + last);
+
+    /* Neither half of the new message is used before the whole of it is */
+    copy_store(&t, RAM_MSG + 8, ~0U);
+    ims_fire(&t, IMS_TD_KIND_COPY, 3);
+    g_assert_cmphex(ram_take(&t, RAM_MSG), ==, DATA + 3);
+    g_assert_cmphex(ram_take(&t, RAM_MSG + 8), ==, 0);
+    ims_write(&t, IMS_TD_REG_COPY_VALID, 1);
+    ims_fire(&t, IMS_TD_KIND_COPY, 3);
+    g_assert_cmphex(ram_take(&t, RAM_MSG), ==, 0);
+    g_assert_cmphex(ram_take(&t, RAM_MSG + 8), ==, 2);
+
+    /* Whatever else is written to VALID is a breach, and no more */
+    ims_write(&t, IMS_TD_REG_COPY_VALID, 2);
+    assert_breach(&t, IMS_TD_BREACH_REG, IMS_TD_BREACH_KIND_REGS,
+                  IMS_TD_REG_COPY_VALID, 2);
+    g_assert_cmpuint(ims_read(&t, IMS_TD_REG_COPY_VALID), ==, 1);
+
+    ims_write(&t, IMS_TD_REG_COPY_VALID, 0);
+    g_assert_cmphex(copy_state(&t, 3), ==, 0);
+    g_assert_cmphex(ims_read(&t, IMS_TD_REG_COPY_ADDR_LO), ==, RAM_MSG + 8);
+    ims_fire(&t, IMS_TD_KIND_COPY, 3);
+    assert_breach(&t, IMS_TD_BREACH_NO_MSG, IMS_TD_KIND_COPY, 3, 0);
+    g_assert_cmphex(ram_take(&t, RAM_MSG + 8), ==, 0);
+
+    assert_kind(&t, IMS_TD_KIND_COPY, 6, 4, 0, 0, 0);
+    g_assert_cmpuint(slot_read(&t, IMS_TD_KIND_COPY, 3, IMS_TD_REG_SLOT_FIRED),
+                     ==, 3);
+    g_assert_cmpuint(slot_read(&t, IMS_TD_KIND_COPY, 3, IMS_TD_REG_SLOT_SENT),
+                     ==, 2);
+    ims_end(&t);
+}
+
+/* The hazard: the device has no idea that the message is another one now */
+static void test_copy_stale(void)
+{
+    ImsTest t;
+    uint32_t i;
+
+    ims_boot(&t);
+    msi_set_msg(&t, 0, RAM_MSG, 0x1200);
+    copy_set(&t, RAM_MSG, 0x1200);
+    msi_enable(&t, true);
+    msi_set_mask(&t, 0, true);
+    for (i = 0; i < IMS_TD_COPY_SLOTS; i++) {
+        ims_fire(&t, IMS_TD_KIND_COPY, i);
+        g_assert_cmphex(ram_take(&t, RAM_MSG), ==, 0x1200 + i);
+    }
+
+    msi_enable(&t, false);
+    msi_set_msg(&t, 0, RAM_MSG + 8, 0x3400);
+    msi_enable(&t, true);
+    ims_fire(&t, IMS_TD_KIND_MSI, 1);
+    g_assert_cmphex(ram_take(&t, RAM_MSG + 8), ==, 0x3401);
+    ims_fire(&t, IMS_TD_KIND_COPY, 1);
+    g_assert_cmphex(ram_take(&t, RAM_MSG + 8), ==, 0);
+    g_assert_cmphex(ram_take(&t, RAM_MSG), ==, 0x1201);
+    copy_set(&t, RAM_MSG + 8, 0x3400);
+    ims_fire(&t, IMS_TD_KIND_COPY, 1);
+    g_assert_cmphex(ram_take(&t, RAM_MSG + 8), ==, 0x3401);
+    assert_kind(&t, IMS_TD_KIND_COPY, IMS_TD_COPY_SLOTS + 2,
+                IMS_TD_COPY_SLOTS + 2, 0, 0, 0);
+    assert_breaches(&t, 0);
+
+    /* All at once, in order: the last one is what is left */
+    ims_write(&t, IMS_TD_REG_FIRE_KIND, IMS_TD_KIND_COPY);
+    ims_write(&t, IMS_TD_REG_FIRE, IMS_TD_FIRE_ALL);
+    g_assert_cmphex(ram_take(&t, RAM_MSG + 8), ==,
+                    0x3400 + IMS_TD_COPY_SLOTS - 1);
+    assert_breaches(&t, 0);
+    ims_end(&t);
+}
+
+/* Addresses and slots that are none, and a device that can't send */
+static void test_copy_bad(void)
+{
+    static const uint64_t addr[] = { NOWHERE, RAM_MSG + 1, ~3ULL, ~0ULL };
+    uint16_t command;
+    ImsTest t;
+    uint32_t i;
+
+    ims_boot(&t);
+    command = qpci_config_readw(t.dev, PCI_COMMAND);
+    for (i = 0; i < ARRAY_SIZE(addr); i++) {
+        copy_set(&t, addr[i], DATA);
+        ims_fire(&t, IMS_TD_KIND_COPY, 2);
+        assert_breach(&t, IMS_TD_BREACH_BUS, IMS_TD_KIND_COPY, 2, DATA + 2);
+    }
+    copy_set(&t, t.regs.addr + IMS_TD_REG_RESET, 1);
+    ims_fire(&t, IMS_TD_KIND_COPY, 0);
+    assert_breach(&t, IMS_TD_BREACH_BUS, IMS_TD_KIND_COPY, 0, 1);
+    copy_set(&t, 0, DATA);
+    ims_fire(&t, IMS_TD_KIND_COPY, 2);
+    assert_breach(&t, IMS_TD_BREACH_NO_MSG, IMS_TD_KIND_COPY, 2, 0);
+
+    copy_set(&t, RAM_MSG, DATA);
+    ims_fire(&t, IMS_TD_KIND_COPY, IMS_TD_COPY_SLOTS);
+    assert_breach(&t, IMS_TD_BREACH_RANGE, IMS_TD_KIND_COPY, IMS_TD_COPY_SLOTS,
+                  1);
+    ims_fire_range(&t, IMS_TD_KIND_COPY, 1, IMS_TD_COPY_SLOTS);
+    assert_breach(&t, IMS_TD_BREACH_RANGE, IMS_TD_KIND_COPY, IMS_TD_COPY_SLOTS,
+                  IMS_TD_COPY_SLOTS);
+    ims_write(&t, IMS_TD_REG_FIRE_DB(IMS_TD_KIND_COPY), UINT32_MAX);
+    assert_breach(&t, IMS_TD_BREACH_RANGE, IMS_TD_KIND_COPY, UINT32_MAX, 1);
+    assert_kind(&t, IMS_TD_KIND_COPY, ARRAY_SIZE(addr) + 2, 0, 0, 0, 0);
+
+    /* No bus master, no message */
+    qpci_config_writew(t.dev, PCI_COMMAND, command & ~PCI_COMMAND_MASTER);
+    ims_fire(&t, IMS_TD_KIND_COPY, 2);
+    assert_breach(&t, IMS_TD_BREACH_BUS, IMS_TD_KIND_COPY, 2, DATA + 2);
+    qpci_config_writew(t.dev, PCI_COMMAND, command);
+    g_assert_cmphex(ram_take(&t, RAM_MSG), ==, 0);
+    ims_fire(&t, IMS_TD_KIND_COPY, 2);
+    g_assert_cmphex(ram_take(&t, RAM_MSG), ==, DATA + 2);
+    assert_breaches(&t, 0);
+    ims_end(&t);
+}
+
+static void assert_copy_forgotten(ImsTest *t)
+{
+    uint32_t reg;
+
+    for (reg = IMS_TD_REG_COPY_ADDR_LO; reg <= IMS_TD_REG_COPY_VALID;
+         reg += 4) {
+        g_assert_cmphex(ims_read(t, reg), ==, 0);
+    }
+    g_assert_cmphex(copy_state(t, 0), ==, 0);
+}
+
+/* In D3hot it sends nothing; what resets the device makes it forget */
+static void test_copy_reset(void)
+{
+    ImsTest t;
+
+    ims_boot(&t);
+    copy_set(&t, RAM_MSG, DATA);
+    ims_fire(&t, IMS_TD_KIND_COPY, 1);
+    g_assert_cmphex(ram_take(&t, RAM_MSG), ==, DATA + 1);
+
+    ims_set_power(&t, 3);
+    ims_write(&t, IMS_TD_REG_FIRE_DB(IMS_TD_KIND_COPY), 1);
+    g_assert_cmphex(ram_take(&t, RAM_MSG), ==, 0);
+    ims_set_power(&t, 0);
+    ims_restore(&t);
+    assert_breach(&t, IMS_TD_BREACH_POWER, IMS_TD_BREACH_KIND_REGS,
+                  IMS_TD_REG_FIRE_DB(IMS_TD_KIND_COPY), 0);
+    assert_copy_forgotten(&t);
+    assert_kind(&t, IMS_TD_KIND_COPY, 1, 1, 0, 0, 0);
+
+    copy_set(&t, RAM_MSG, DATA);
+    ims_flr(&t);
+    ims_restore(&t);
+    assert_copy_forgotten(&t);
+    assert_kind(&t, IMS_TD_KIND_COPY, 1, 1, 0, 0, 0);
+
+    copy_set(&t, RAM_MSG, DATA);
+    ims_write(&t, IMS_TD_REG_RESET, 1);
+    assert_copy_forgotten(&t);
+    assert_kind(&t, IMS_TD_KIND_COPY, 0, 0, 0, 0, 0);
+    assert_breaches(&t, 0);
+    ims_end(&t);
+}
+
 static void test_msix(void)
 {
     uint16_t on = PCI_MSIX_FLAGS_ENABLE;
@@ -3441,6 +3647,27 @@ static void migrate(ImsTest *t)
     unlink(file);
 }
 
+/* The message that is valid, and the one that is not yet */
+static void test_migrate_copy(void)
+{
+    ImsTest t;
+
+    ims_boot(&t);
+    copy_set(&t, RAM_MSG, DATA);
+    ims_fire(&t, IMS_TD_KIND_COPY, 1);
+    copy_store(&t, RAM_MSG + 8, DATA + 0x100);
+    migrate(&t);
+    assert_kind(&t, IMS_TD_KIND_COPY, 1, 1, 0, 0, 0);
+    ims_fire(&t, IMS_TD_KIND_COPY, 2);
+    g_assert_cmphex(ram_take(&t, RAM_MSG), ==, DATA + 2);
+    g_assert_cmphex(ram_take(&t, RAM_MSG + 8), ==, 0);
+    ims_write(&t, IMS_TD_REG_COPY_VALID, 1);
+    ims_fire(&t, IMS_TD_KIND_COPY, 2);
+    g_assert_cmphex(ram_take(&t, RAM_MSG + 8), ==, DATA + 0x102);
+    assert_breaches(&t, 0);
+    ims_end(&t);
+}
+
 static void test_migrate(void)
 {
     ImsTest t;
@@ -3544,7 +3771,7 @@ static void test_migrate_still(void)
 /*
  * What can't be is not loaded. The first words of the state that is searched
  * for are MEM_BASE_LO, MEM_BASE_HI and MEM_COUNT; what is before them are the
- * wide table's addresses and the slots of kind CMD.
+ * wide table's addresses, what there is of kind COPY, and the slots of kind CMD.
  */
 typedef struct ImsBadState {
     const char *name;
@@ -3559,8 +3786,11 @@ enum {
     STATE_CMD_CTRL,
     STATE_CMD_TAIL,
     STATE_CMD_HEAD,
+    STATE_COPY_VALID = 17,
+    /* What kind COPY has: how many slots, and counters of them all and of each */
+    STATE_COPY_WORDS = 5 + 2 * IMS_TD_COPY_SLOTS,
     /* The control word of the last slot, which is masked */
-    STATE_CTRL = -2 * WIDE_SLOTS - 1,
+    STATE_CTRL = -2 * WIDE_SLOTS - STATE_COPY_WORDS - 1,
 };
 
 static const ImsBadState bad_states[] = {
@@ -3573,6 +3803,7 @@ static const ImsBadState bad_states[] = {
     /* A timer for nothing, and nothing for a timer */
     { "cmd-idle", STATE_CMD_TAIL, 1 },
     { "cmd-stopped", STATE_CMD_CTRL, 0 },
+    { "copy-valid", STATE_COPY_VALID, 2 },
     { "slot-bits", STATE_CTRL, 5 },
     { "slot-pending", STATE_CTRL, 2 },
 };
@@ -3800,7 +4031,7 @@ static void test_fuzz(void)
 
     for (i = 0; i < 100000; i++) {
         int size = sizes[g_rand_int_range(rand, 0, ARRAY_SIZE(sizes))];
-        uint32_t op = g_rand_int_range(rand, 0, 24);
+        uint32_t op = g_rand_int_range(rand, 0, 25);
         uint64_t value = g_rand_int(rand);
         uint64_t off = g_rand_int(rand);
         uint32_t slot = g_rand_int_range(rand, 0, 40);
@@ -3820,7 +4051,7 @@ static void test_fuzz(void)
             write_sized(&t, t.regs, off % (IMS_TD_REGS_SIZE - 8), size, value);
             break;
         case 2:
-            write_sized(&t, t.regs, off % 0x1d0, size, value);
+            write_sized(&t, t.regs, off % 0x1f0, size, value);
             break;
         case 3:
             read_sized(&t, t.table, off % (t.table_size - 8), size);
@@ -3886,6 +4117,9 @@ static void test_fuzz(void)
             break;
         case 23:
             qtest_clock_step(t.qts, off % 64);
+            break;
+        case 24:
+            copy_set(&t, fuzz_address(&t, rand), value);
             break;
         }
 
@@ -4022,6 +4256,10 @@ int main(int argc, char **argv)
     qtest_add_func("/ims-testdev/cmd-latency", test_cmd_latency);
     qtest_add_func("/ims-testdev/cmd-dma", test_cmd_dma);
     qtest_add_func("/ims-testdev/cmd-self", test_cmd_self);
+    qtest_add_func("/ims-testdev/copy-latch", test_copy_latch);
+    qtest_add_func("/ims-testdev/copy-stale", test_copy_stale);
+    qtest_add_func("/ims-testdev/copy-bad", test_copy_bad);
+    qtest_add_func("/ims-testdev/copy-reset", test_copy_reset);
     qtest_add_func("/ims-testdev/remapped", test_remapped);
     qtest_add_func("/ims-testdev/msix", test_msix);
     qtest_add_func("/ims-testdev/msi-allocated", test_msi_allocated);
@@ -4035,6 +4273,7 @@ int main(int argc, char **argv)
     qtest_add_func("/ims-testdev/release-order", test_release_order);
     qtest_add_func("/ims-testdev/release-unplug", test_release_unplug);
     qtest_add_func("/ims-testdev/migrate", test_migrate);
+    qtest_add_func("/ims-testdev/migrate-copy", test_migrate_copy);
     qtest_add_func("/ims-testdev/migrate-still", test_migrate_still);
     qtest_add_func("/ims-testdev/fuzz", test_fuzz);
 

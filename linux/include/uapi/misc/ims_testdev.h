@@ -12,6 +12,8 @@
  *   index	the place of an interrupt in its store; slot = window start + index
  *   vectors	what VECTORS_ENABLE makes: interrupts of MSI or of MSI-X. While
  *		MSI-X is enabled, ALLOC makes more of them and FREE takes them away.
+ *		Those of kind COPY are MSI to the core. The device fires them with
+ *		a copy of their message, which is the driver's to keep up to date.
  *   request	install the handler that counts; release removes it again
  *   expected	how often the handler of a slot should have run by now
  *   ops	the storage ops of a store, which say how its slots are written
@@ -28,8 +30,9 @@
  *   is away comes back first.
  *
  *   What asks the device something or fires slots gives EBUSY while the device
- *   is away: FIRE, STATS, SLOTS, BREACHES and RESET. What only concerns the
- *   interrupt core does what the core does with it.
+ *   is away: FIRE, STATS, SLOTS, BREACHES and RESET. So does VECTORS_ENABLE for
+ *   kind COPY. What only concerns the interrupt core does what the core does
+ *   with it.
  *
  *   SUSPEND, suspend of the system and a function level reset make the device
  *   forget its pending slots. What they would have sent is not expected any
@@ -54,7 +57,7 @@
 #include <misc/ims_testdev_ops.h>
 #include <misc/ims_testdev_regs.h>
 
-#define IMS_TESTDEV_API_VERSION		3
+#define IMS_TESTDEV_API_VERSION		4
 #define IMS_TESTDEV_MAX_KINDS		8
 #define IMS_TESTDEV_MAX_CODES		16
 
@@ -150,7 +153,8 @@ struct ims_testdev_store {
 
 /**
  * struct ims_testdev_vectors - MSI or MSI-X vectors to enable or to disable
- * @kind: IMS_TD_KIND_MSI or IMS_TD_KIND_MSIX. VECTORS_DISABLE looks at this
+ * @kind: IMS_TD_KIND_MSI, IMS_TD_KIND_COPY or IMS_TD_KIND_MSIX. There can't be
+ *	  vectors of the first two at once (EBUSY). VECTORS_DISABLE looks at this
  *	  alone, all the rest must be zero.
  * @count: How many to enable. Set to how many were.
  * @min: How many it must be, zero for all of them
@@ -170,6 +174,11 @@ struct ims_testdev_vectors {
 
 /* Have the kernel spread and manage the affinity. Not with @step. */
 #define IMS_TESTDEV_VECTORS_AFFINITY	0x1
+/*
+ * Copy the message once, now, as drivers do that don't know better. For
+ * IMS_TD_KIND_COPY only, which otherwise has the core tell of every change.
+ */
+#define IMS_TESTDEV_VECTORS_COPY_ONCE	0x2
 
 /**
  * struct ims_testdev_map - An allocated interrupt

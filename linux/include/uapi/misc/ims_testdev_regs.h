@@ -35,7 +35,8 @@
 #define IMS_TD_KIND_WIDE		3		/* the same, in another layout */
 #define IMS_TD_KIND_MEM			4		/* in memory, read by DMA */
 #define IMS_TD_KIND_CMD			5		/* inside, changed by commands */
-#define IMS_TD_NR_KINDS			6
+#define IMS_TD_KIND_COPY		6		/* made from one that was copied */
+#define IMS_TD_NR_KINDS			7
 
 /*
  * BAR 0: control registers. All are 32 bits wide, little endian, and are
@@ -46,7 +47,7 @@
 #define IMS_TD_REG_ID			0x000
 #define   IMS_TD_ID			0x44534d49	/* "IMSD" */
 #define IMS_TD_REG_VERSION		0x004
-#define   IMS_TD_VERSION		0x00010001	/* major << 16 | minor */
+#define   IMS_TD_VERSION		0x00010002	/* major << 16 | minor */
 #define IMS_TD_REG_KINDS		0x008		/* bit n: kind n is present */
 
 /* Write 1: reset every store and its registers, clear counters and log */
@@ -128,6 +129,16 @@
 #define IMS_TD_REG_CMD_HANG		0x1c0		/* so many of the next hang */
 #define IMS_TD_REG_CMD_DONE		0x1c4		/* completed with status OK */
 #define IMS_TD_REG_CMD_PEEK		0x1c8		/* control word of SEL_SLOT */
+
+/*
+ * The copied message: what the slots of its kind send is made from. Slot n sends
+ * COPY_DATA + n to COPY_ADDR, as these were when COPY_VALID was written.
+ */
+#define IMS_TD_REG_COPY_ADDR_LO		0x1e0
+#define IMS_TD_REG_COPY_ADDR_HI		0x1e4
+#define IMS_TD_REG_COPY_DATA		0x1e8
+#define IMS_TD_REG_COPY_VALID		0x1ec		/* 1: take all three, 0: drop them */
+#define IMS_TD_COPY_SLOTS		32
 
 /* Values of BREACH_CODE */
 #define IMS_TD_BREACH_NONE		0

@@ -131,6 +131,17 @@ int mt_vectors_enable_affinity(int fd, unsigned int kind, unsigned int count)
 	return call(fd, IMS_TESTDEV_VECTORS_ENABLE, &vectors);
 }
 
+int mt_vectors_enable_copy(int fd, unsigned int count, bool once)
+{
+	struct ims_testdev_vectors vectors = {
+		.kind	= IMS_TD_KIND_COPY,
+		.count	= count,
+		.flags	= once ? IMS_TESTDEV_VECTORS_COPY_ONCE : 0,
+	};
+
+	return call(fd, IMS_TESTDEV_VECTORS_ENABLE, &vectors);
+}
+
 int mt_vectors_disable(int fd, unsigned int kind)
 {
 	struct ims_testdev_vectors vectors = { .kind = kind };

@@ -43,6 +43,8 @@ int mt_vectors_enable_min(int fd, unsigned int kind, unsigned int min, unsigned 
 /* Every @step-th entry of the MSI-X table */
 int mt_vectors_enable_step(int fd, unsigned int count, unsigned int step);
 int mt_vectors_enable_affinity(int fd, unsigned int kind, unsigned int count);
+/* MSI that the device sends from a copy, which is made only @once or kept up to date */
+int mt_vectors_enable_copy(int fd, unsigned int count, bool once);
 int mt_vectors_disable(int fd, unsigned int kind);
 
 /* @maps has room for @count, or is NULL */

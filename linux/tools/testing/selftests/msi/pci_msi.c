@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * MSI, and MSI-X whose vectors come and go while it is enabled. Both work with
- * and without interrupt remapping.
+ * and without interrupt remapping. MSI also where the device sends it from a copy
+ * of the message, as hardware does that has rings with messages of their own.
  */
 #define _GNU_SOURCE
+#include <linux/pci_regs.h>
 #include <stdlib.h>
 
 #include "ims_fixture.h"
@@ -11,6 +13,7 @@
 /* Vectors that MSI-X is enabled with before others are added */
 #define NR_FIRST	4
 
+static const char one_msi[] = "there is one MSI vector only on this machine";
 static const char slow[] = "takes too long on a kernel with lock debugging";
 
 static void enable_msix(struct __test_metadata *_metadata, struct ims_data *self,
@@ -662,7 +665,7 @@ TEST_F_TIMEOUT(ims, msi_any_order, MT_TEST_SECONDS)
 	unsigned int i, j, k, left, fired[4];
 
 	if (!mt_has_remapping())
-		SKIP(return, "there is one MSI vector only on this machine");
+		SKIP(return, "%s", one_msi);
 
 	ASSERT_EQ(0, mt_vectors_enable(self->fd, MSI, 4));
 	for (i = 0; i < ARRAY_SIZE(orders); i++) {
@@ -842,6 +845,273 @@ TEST_F_TIMEOUT(ims, msi_show, MT_TEST_SECONDS)
 		 self->info.name);
 	EXPECT_NE(NULL, strstr(line, chip)) { TH_LOG("%s", line); }
 	EXPECT_NE(NULL, strstr(line, " ims_testdev0-msi-0")) { TH_LOG("%s", line); }
+}
+
+/*
+ * MSI from a copy of the message
+ */
+
+struct message {
+	__u32	addr_lo;
+	__u32	addr_hi;
+	__u32	data;
+};
+
+/* What the device has, in its capability */
+static struct message msi_message(struct __test_metadata *_metadata, struct ims_data *self)
+{
+	const int cap = mt_find_capability(self->info.name, PCI_CAP_ID_MSI);
+	struct message msg = { };
+	__u32 flags;
+
+	ASSERT_LT(0, cap);
+	ASSERT_EQ(0, mt_config_read(self->info.name, cap + PCI_MSI_FLAGS, 2, &flags));
+	ASSERT_EQ(0, mt_config_read(self->info.name, cap + PCI_MSI_ADDRESS_LO, 4, &msg.addr_lo));
+	if (flags & PCI_MSI_FLAGS_64BIT) {
+		ASSERT_EQ(0, mt_config_read(self->info.name, cap + PCI_MSI_ADDRESS_HI, 4,
+					    &msg.addr_hi));
+		ASSERT_EQ(0, mt_config_read(self->info.name, cap + PCI_MSI_DATA_64, 2,
+					    &msg.data));
+	} else {
+		ASSERT_EQ(0, mt_config_read(self->info.name, cap + PCI_MSI_DATA_32, 2,
+					    &msg.data));
+	}
+	return msg;
+}
+
+/* And what the driver has told it */
+static struct message copied_message(struct __test_metadata *_metadata, struct ims_data *self)
+{
+	struct message msg;
+	__u32 valid;
+
+	ASSERT_EQ(0, mt_reg_read(self->fd, IMS_TD_REG_COPY_VALID, &valid));
+	EXPECT_EQ(1, valid);
+	ASSERT_EQ(0, mt_reg_read(self->fd, IMS_TD_REG_COPY_ADDR_LO, &msg.addr_lo));
+	ASSERT_EQ(0, mt_reg_read(self->fd, IMS_TD_REG_COPY_ADDR_HI, &msg.addr_hi));
+	ASSERT_EQ(0, mt_reg_read(self->fd, IMS_TD_REG_COPY_DATA, &msg.data));
+	return msg;
+}
+
+static bool copy_is_stale(struct __test_metadata *_metadata, struct ims_data *self)
+{
+	const struct message now = msi_message(_metadata, self);
+	const struct message copy = copied_message(_metadata, self);
+
+	return now.addr_lo != copy.addr_lo || now.addr_hi != copy.addr_hi ||
+	       now.data != copy.data;
+}
+
+/* Vectors with a handler each; @virq is that of the first one, the others follow. */
+static void enable_copy(struct __test_metadata *_metadata, struct ims_data *self,
+			unsigned int nr, unsigned int *virq)
+{
+	struct ims_testdev_count count;
+
+	ASSERT_EQ(0, mt_vectors_enable_copy(self->fd, nr, false));
+	EXPECT_EQ(nr, count_msi_irqs(self));
+	EXPECT_FALSE(copy_is_stale(_metadata, self));
+	ASSERT_EQ(0, mt_request(self->fd, COPY, 0, nr));
+	EXPECT_FALSE(copy_is_stale(_metadata, self));
+	ASSERT_EQ(0, mt_counts(self->fd, COPY, 0, 1, NULL, &count));
+	*virq = count.virq;
+}
+
+/* Vector 0 and the last one, on each CPU: the copy is always that of now. */
+static void follow_affinity(struct __test_metadata *_metadata, struct ims_data *self,
+			    unsigned int nr)
+{
+	const unsigned int last = nr - 1;
+	unsigned int cpu, virq, i, fired = 0;
+
+	enable_copy(_metadata, self, nr, &virq);
+	for (i = 0; i < 2; i++) {
+		for (cpu = 0; mt_cpu_is_online(cpu) >= 0; cpu++) {
+			if (!mt_cpu_is_online(cpu))
+				continue;
+			fired = move_and_fire(_metadata, self, COPY, 0, virq, cpu, fired);
+			EXPECT_FALSE(copy_is_stale(_metadata, self));
+		}
+	}
+	EXPECT_LT(2, fired);
+
+	/* Each of the others is its own, and none of them has seen anything. */
+	for (i = 1; i < nr; i++)
+		fire_and_expect(_metadata, self, COPY, i, 1, 0);
+	for (cpu = 0, fired = 1; last && mt_cpu_is_online(cpu) >= 0; cpu++) {
+		if (mt_cpu_is_online(cpu))
+			fired = move_and_fire(_metadata, self, COPY, last, virq + last, cpu,
+					      fired);
+	}
+	EXPECT_FALSE(copy_is_stale(_metadata, self));
+	ASSERT_EQ(0, mt_release(self->fd, COPY, 0, nr));
+	ASSERT_EQ(0, mt_vectors_disable(self->fd, COPY));
+}
+
+TEST_F_TIMEOUT(ims, copy_follows_single, MT_TEST_SECONDS)
+{
+	follow_affinity(_metadata, self, 1);
+}
+
+TEST_F_TIMEOUT(ims, copy_follows_multi, MT_TEST_SECONDS)
+{
+	if (!mt_has_remapping())
+		SKIP(return, "%s", one_msi);
+
+	follow_affinity(_metadata, self, 2);
+	follow_affinity(_metadata, self, self->info.slots[MSI]);
+}
+
+TEST_F_TIMEOUT(ims, copy_follows_while_firing, MT_TEST_SECONDS)
+{
+	unsigned int virq;
+
+	enable_copy(_metadata, self, 1, &virq);
+	fire_one_while_moving(_metadata, self, COPY, 0, virq, 200);
+	EXPECT_FALSE(copy_is_stale(_metadata, self));
+}
+
+/* A CPU that goes offline takes no interrupt with it. */
+TEST_F_TIMEOUT(ims, copy_follows_cpu_offline, MT_TEST_SECONDS)
+{
+	const int cpu = find_spare_cpu();
+	unsigned int virq, i, fired;
+
+	ASSERT_LT(0, cpu);
+	enable_copy(_metadata, self, 1, &virq);
+	fired = move_and_fire(_metadata, self, COPY, 0, virq, cpu, 0);
+	for (i = 0; i < 3; i++) {
+		EXPECT_EQ(0, mt_cpu_set_online(cpu, false));
+		EXPECT_NE(cpu, mt_effective_cpu(virq));
+		EXPECT_FALSE(copy_is_stale(_metadata, self));
+		fire_and_expect(_metadata, self, COPY, 0, 1, fired++);
+		EXPECT_EQ(0, mt_cpu_set_online(cpu, true));
+		fired = move_and_fire(_metadata, self, COPY, 0, virq, cpu, fired);
+	}
+}
+
+/* The device forgets the copy, and gets it again with all else. */
+TEST_F_TIMEOUT(ims, copy_follows_power, MT_TEST_SECONDS)
+{
+	unsigned int virq, i, fired = 0;
+
+	enable_copy(_metadata, self, 1, &virq);
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(0, mt_suspend(self->fd));
+		EXPECT_EQ(0, mt_set_affinity(virq, i % mt_nr_online()));
+		ASSERT_EQ(0, mt_resume(self->fd));
+		EXPECT_FALSE(copy_is_stale(_metadata, self));
+		fire_and_expect(_metadata, self, COPY, 0, 1, fired++);
+	}
+	ASSERT_EQ(0, mt_function_reset(self->info.name));
+	EXPECT_FALSE(copy_is_stale(_metadata, self));
+	fire_and_expect(_metadata, self, COPY, 0, 1, fired++);
+}
+
+/* A handler that goes and comes again: the vector may be another one then. */
+TEST_F_TIMEOUT(ims, copy_follows_request, MT_TEST_SECONDS)
+{
+	unsigned int virq, i;
+
+	enable_copy(_metadata, self, 1, &virq);
+	for (i = 0; i < 5; i++) {
+		fire_and_expect(_metadata, self, COPY, 0, 1, 0);
+		ASSERT_EQ(0, mt_release(self->fd, COPY, 0, 1));
+		ASSERT_EQ(0, mt_request(self->fd, COPY, 0, 1));
+		EXPECT_FALSE(copy_is_stale(_metadata, self));
+	}
+}
+
+/* It is MSI all the same: the two can't be enabled at once. */
+TEST_F_TIMEOUT(ims, copy_and_msi, MT_TEST_SECONDS)
+{
+	unsigned int virq;
+	__u32 valid;
+
+	ASSERT_EQ(0, mt_vectors_enable(self->fd, MSI, 1));
+	EXPECT_EQ(-EBUSY, mt_vectors_enable_copy(self->fd, 1, false));
+	ASSERT_EQ(0, mt_vectors_disable(self->fd, MSI));
+
+	enable_copy(_metadata, self, 1, &virq);
+	EXPECT_EQ(-EBUSY, mt_vectors_enable(self->fd, MSI, 1));
+	EXPECT_EQ(-EBUSY, mt_vectors_disable(self->fd, COPY));
+	fire_and_expect(_metadata, self, COPY, 0, 1, 0);
+	ASSERT_EQ(0, mt_release(self->fd, COPY, 0, 1));
+	ASSERT_EQ(0, mt_vectors_disable(self->fd, COPY));
+	ASSERT_EQ(0, mt_reg_read(self->fd, IMS_TD_REG_COPY_VALID, &valid));
+	EXPECT_EQ(0, valid);
+
+	ASSERT_EQ(0, mt_vectors_enable(self->fd, MSI, 1));
+	use_once(_metadata, self, MSI, 0);
+}
+
+/*
+ * The old way, which this whole section is about: the message is copied when the
+ * vectors are allocated, and never again. What it was then goes nowhere on a
+ * machine whose messages say which CPU and vector they are for. With interrupt
+ * remapping they do not, and it holds.
+ */
+static void copy_once(struct __test_metadata *_metadata, struct ims_data *self, unsigned int nr)
+{
+	const unsigned int last = nr - 1;
+	unsigned int cpu, fired = 0, stale = 0;
+	struct ims_testdev_counts sum;
+	struct ims_testdev_count count;
+
+	ASSERT_EQ(0, mt_vectors_enable_copy(self->fd, nr, true));
+	ASSERT_EQ(0, mt_request(self->fd, COPY, 0, nr));
+	ASSERT_EQ(0, mt_counts(self->fd, COPY, last, 1, NULL, &count));
+
+	for (cpu = 0; mt_cpu_is_online(cpu) >= 0; cpu++) {
+		if (!mt_cpu_is_online(cpu))
+			continue;
+		EXPECT_EQ(0, mt_set_affinity(count.virq, cpu));
+		stale += copy_is_stale(_metadata, self);
+		ASSERT_EQ(0, mt_fire(self->fd, COPY, last));
+		expect_silence(_metadata, self, COPY);
+		fired++;
+	}
+	EXPECT_LT(1, fired);
+
+	ASSERT_EQ(0, mt_counts(self->fd, COPY, 0, nr, &sum, NULL));
+	EXPECT_EQ(fired, sum.expected);
+	EXPECT_EQ(fired, sum.received + sum.lost);
+	EXPECT_EQ(0, sum.spurious);
+	TH_LOG("%u vectors: fired %u, lost %llu, stale %u times", nr, fired,
+	       (unsigned long long)sum.lost, stale);
+	if (mt_has_remapping()) {
+		EXPECT_EQ(0, stale);
+		EXPECT_EQ(0, sum.lost);
+	} else {
+		EXPECT_NE(0, stale);
+		EXPECT_NE(0, sum.lost);
+	}
+
+	/* The device has sent them all, and has no reason to complain. */
+	expect_no_breach(_metadata, self);
+	ASSERT_EQ(0, mt_release(self->fd, COPY, 0, nr));
+	ASSERT_EQ(0, mt_vectors_disable(self->fd, COPY));
+}
+
+TEST_F_TIMEOUT(ims, copy_once_single, MT_TEST_SECONDS)
+{
+	/* Otherwise x86 has a vector for it at once, and keeps that at the request. */
+	if (!mt_has_remapping() && !self->msi_has_mask)
+		SKIP(return, "a message that can't be masked may be right by accident");
+
+	/* What is lost on purpose is not to be judged. */
+	self->judged = true;
+	copy_once(_metadata, self, 1);
+}
+
+TEST_F_TIMEOUT(ims, copy_once_multi, MT_TEST_SECONDS)
+{
+	if (!mt_has_remapping())
+		SKIP(return, "%s", one_msi);
+
+	self->judged = true;
+	copy_once(_metadata, self, 2);
+	copy_once(_metadata, self, self->info.slots[MSI]);
 }
 
 int main(int argc, char **argv)
