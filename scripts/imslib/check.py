@@ -633,17 +633,24 @@ def book_is_true(log):
 
 # --- the device ------------------------------------------------------------
 
-@test('qemu: qtest of ims-testdev')
-def qtest(log):
-    path = qemu.get()
-    done = run([path / 'ims-testdev-test', '--tap', '-k'], check=False,
-               env=clean_env(QTEST_QEMU_BINARY=str(path / 'qemu-system-x86_64')))
-    note(log, done.stdout + done.stderr)
-    passed = len(re.findall(r'^ok \d+', done.stdout, re.M))
-    failed = re.findall(r'^not ok \d+ (\S+)', done.stdout, re.M)
-    plan = re.search(r'^1\.\.(\d+)', done.stdout, re.M)
-    expect(plan and passed + len(failed) == int(plan[1]) > 0, f'the plan is not met; see {log}')
-    expect(not done.returncode and not failed, f'{failed or done.returncode}; see {log}')
+def qtest(name):
+    def func(log):
+        path = qemu.get()
+        done = run([path / name, '--tap', '-k'], check=False,
+                   env=clean_env(QTEST_QEMU_BINARY=str(path / 'qemu-system-x86_64')))
+        note(log, done.stdout + done.stderr)
+        passed = len(re.findall(r'^ok \d+', done.stdout, re.M))
+        failed = re.findall(r'^not ok \d+ (\S+)', done.stdout, re.M)
+        plan = re.search(r'^1\.\.(\d+)', done.stdout, re.M)
+        expect(plan and passed + len(failed) == int(plan[1]) > 0,
+               f'the plan is not met; see {log}')
+        expect(not done.returncode and not failed, f'{failed or done.returncode}; see {log}')
+    return func
+
+
+for _path in qemu.QTESTS:
+    _name = Path(_path).name
+    test(f'qemu: qtest of {_name.removesuffix("-test")}')(qtest(_name))
 
 
 # --- every step ------------------------------------------------------------
