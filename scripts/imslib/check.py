@@ -27,8 +27,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from . import base as basemod
-from . import (boot, compare, cross, devices, docs, initramfs, kernel, kunit, qemu, rules,
-               series)
+from . import (boot, compare, cross, devices, docs, initramfs, kernel, kunit, ntb, qemu,
+               rules, series)
 from .util import (BUILD, ROOT, Fail, cache, clean_env, digest, digest_code, entry,
                    fresh_log, git, git_env, have_entry, jobs, locked, run, say, scratch, step)
 
@@ -778,6 +778,15 @@ def devices_on(machine):
 
 for _machine in boot.machines():
     test(f'devices: on {_machine}', beside=True)(devices_on(_machine))
+
+
+def ntb_on(machine):
+    return passes(lambda log: ntb.run(machine, log))
+
+
+for _machine in (m for m, row in boot.machines().items() if row['required']):
+    test(f'ntb: interrupts and traffic across a bridge on {_machine}', beside=True)(
+        ntb_on(_machine))
 
 
 def demo(machine, shows, lines):

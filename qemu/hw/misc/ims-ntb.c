@@ -279,7 +279,8 @@ static uint32_t ims_ntb_reg_access(uint32_t reg)
     case IMS_NTB_REG_LINK_VECTOR:
     case IMS_NTB_REG_DB_VECTOR:
     case IMS_NTB_REG_SPAD(0) ... IMS_NTB_REG_SPAD(IMS_NTB_NR_SPADS - 1):
-    case IMS_NTB_REG_PEER_SPAD(0) ... IMS_NTB_REG_PEER_SPAD(IMS_NTB_NR_SPADS - 1):
+    case IMS_NTB_REG_PEER_SPAD(0) ...
+         IMS_NTB_REG_PEER_SPAD(IMS_NTB_NR_SPADS - 1):
         return IMS_NTB_READ | IMS_NTB_WRITE;
     default:
         return 0;
@@ -571,8 +572,8 @@ static void ims_ntb_reset_state(ImsNtb *s)
 }
 
 /*
- * Sends nothing: the PCI core goes on with a device that it resets, and when the
- * whole machine is reset, nobody is there to be told.
+ * Sends nothing: the PCI core goes on with a device that it resets, and when
+ * the whole machine is reset, nobody is there to be told.
  */
 static void ims_ntb_reset(DeviceState *qdev)
 {

@@ -123,13 +123,17 @@ static void ntb_open(Port *p, int w, uint64_t addr, uint32_t size)
     ntb_write(p, IMS_NTB_REG_XLAT_SIZE(w), size);
 }
 
+static uint16_t msix_flags(Port *p)
+{
+    return qpci_find_capability(p->dev, PCI_CAP_ID_MSIX, 0) + PCI_MSIX_FLAGS;
+}
+
 static void msix_enable(Port *p)
 {
     int v;
 
     /* qpci_msix_enable() would move the BAR */
-    qpci_config_writew(p->dev, qpci_find_capability(p->dev, PCI_CAP_ID_MSIX, 0) +
-                       PCI_MSIX_FLAGS, PCI_MSIX_FLAGS_ENABLE);
+    qpci_config_writew(p->dev, msix_flags(p), PCI_MSIX_FLAGS_ENABLE);
     for (v = 0; v < VECTORS; v++) {
         qpci_io_writel(p->dev, p->msix, v * 16 + PCI_MSIX_ENTRY_LOWER_ADDR,
                        RAM_MSG(v));
@@ -389,9 +393,9 @@ static void test_nested(void)
 }
 
 /*
- * What comes out of the peer has the peer's requester id: VT-d lets a message pass
- * where the remapping entry asks for it, and refuses where the entry asks for the
- * id of the port that was written to.
+ * What comes out of the peer has the peer's requester id: VT-d lets a message
+ * pass where the remapping entry asks for it, and refuses where the entry asks
+ * for the id of the port that was written to.
  */
 static void test_requester_id(void)
 {
@@ -655,7 +659,8 @@ static void test_unplug(void)
 
     memset(&t, 0, sizeof(t));
     t.qts = qtest_initf("-machine q35 -nodefaults "
-                        "-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off "
+                        "-global ICH9-LPC."
+                        "acpi-pci-hotplug-with-bridge-support=off "
                         "-device ims-ntb,id=a,addr=04.0,window-size=%d,"
                         "vectors=%d -device pcie-root-port,id=rp,addr=06.0 "
                         "-device ims-ntb,id=b,bus=rp,window-size=%d,peer=a",
@@ -756,8 +761,8 @@ static void test_migrate(void)
 }
 
 /*
- * Whatever a guest does, QEMU and the device survive it. Windows and messages lead
- * to RAM, both ports' BARs and both ports' configuration space.
+ * Whatever a guest does, QEMU and the device survive it. Windows and messages
+ * lead to RAM, both ports' BARs and both ports' configuration space.
  */
 static void test_fuzz(void)
 {
@@ -804,7 +809,8 @@ static void test_fuzz(void)
             qpci_io_writel(p->dev, p->windows[w], off, value);
             break;
         case 6:
-            window_rw(p, w, off + value % 4, 1 << value % 4, value >> 31, value);
+            window_rw(p, w, off + value % 4, 1 << value % 4, value >> 31,
+                      value);
             break;
         case 7:
             ntb_open(p, w, target, WINDOW);
@@ -820,9 +826,9 @@ static void test_fuzz(void)
             break;
         case 10:
             /* MSI-X on, with all masked or not */
-            qpci_config_writew(p->dev,
-                               qpci_find_capability(p->dev, PCI_CAP_ID_MSIX, 0) +
-                               PCI_MSIX_FLAGS, 0x8000 | (value & 0x4000));
+            qpci_config_writew(p->dev, msix_flags(p),
+                               PCI_MSIX_FLAGS_ENABLE |
+                               (value & PCI_MSIX_FLAGS_MASKALL));
             break;
         case 11:
             ntb_link_up(&t);
