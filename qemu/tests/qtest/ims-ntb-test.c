@@ -442,8 +442,9 @@ static void test_spads(void)
                             0x100 * from + n);
             g_assert_cmphex(ntb_read(peer, IMS_NTB_REG_PEER_SPAD(n)), ==,
                             0x100 * from + n);
-            ntb_write(peer, IMS_NTB_REG_PEER_SPAD(n), ~n);
-            g_assert_cmphex(ntb_read(p, IMS_NTB_REG_SPAD(n)), ==, ~n);
+            ntb_write(peer, IMS_NTB_REG_PEER_SPAD(n), 0x80000000 | n);
+            g_assert_cmphex(ntb_read(p, IMS_NTB_REG_SPAD(n)), ==,
+                            0x80000000 | n);
         }
         assert_errors(p, 0, 0);
         assert_errors(peer, 0, 0);
@@ -488,9 +489,9 @@ static void test_doorbells(void)
     /* The peer's mask */
     ntb_write(a, IMS_NTB_REG_PEER_DB_MASK_CLEAR, 4);
     g_assert(msix_sent(&t, 1));
-    g_assert_cmphex(ntb_read(b, IMS_NTB_REG_DB_MASK), ==, ~6);
+    g_assert_cmphex(ntb_read(b, IMS_NTB_REG_DB_MASK), ==, ~6U);
     ntb_write(a, IMS_NTB_REG_PEER_DB_MASK_SET, 4);
-    g_assert_cmphex(ntb_read(a, IMS_NTB_REG_PEER_DB_MASK), ==, ~2);
+    g_assert_cmphex(ntb_read(a, IMS_NTB_REG_PEER_DB_MASK), ==, ~2U);
     ntb_write(a, IMS_NTB_REG_PEER_DB_CLEAR, UINT32_MAX);
     g_assert_cmphex(ntb_read(b, IMS_NTB_REG_DB), ==, 0);
     g_assert(!msix_sent(&t, 0));
@@ -653,6 +654,7 @@ static void test_reset(void)
 /* The peer goes; a new one takes its place */
 static void test_unplug(void)
 {
+    QPCIDevice *port;
     QDict *response;
     NtbTest t;
     Port *a;
@@ -670,13 +672,13 @@ static void test_unplug(void)
     a = &t.ports[0];
     g_assert_cmphex(ntb_read(a, IMS_NTB_REG_LINK_STATUS), ==,
                     IMS_NTB_LINK_STATUS_PRESENT);
-    /* The slot has no power yet, so that nobody has to let the device go */
-    response = qtest_qmp(t.qts, "{'execute': 'device_del', "
-                         "'arguments': {'id': 'b'}}");
-    qobject_unref(response);
-    qtest_qmp_send(t.qts, "{'execute': 'system_reset'}");
+    /* The slot's power goes off, and the device with it */
+    port = qpci_device_find(t.bus, DEVFN(2));
+    qpci_config_writew(port, qpci_find_capability(port, PCI_CAP_ID_EXP, 0) +
+                       PCI_EXP_SLTCTL,
+                       PCI_EXP_SLTCTL_PCC | PCI_EXP_SLTCTL_PWR_IND_OFF);
+    g_free(port);
     qtest_qmp_eventwait(t.qts, "DEVICE_DELETED");
-    ntb_restore(a);
     g_assert_cmphex(ntb_read(a, IMS_NTB_REG_LINK_STATUS), ==, 0);
     ntb_write(a, IMS_NTB_REG_LINK_CTRL, IMS_NTB_LINK_CTRL_ENABLE);
     qpci_io_writel(a->dev, a->windows[0], 0, DATA);
@@ -752,7 +754,7 @@ static void test_migrate(void)
     assert_status(&t, 7, 7);
     g_assert_cmphex(ntb_read(a, IMS_NTB_REG_PEER_SPAD(3)), ==, DATA);
     g_assert_cmphex(ntb_read(a, IMS_NTB_REG_PEER_DB), ==, 1);
-    g_assert_cmphex(ntb_read(a, IMS_NTB_REG_PEER_DB_MASK), ==, ~2);
+    g_assert_cmphex(ntb_read(a, IMS_NTB_REG_PEER_DB_MASK), ==, ~2U);
     g_assert_cmphex(ntb_read(a, IMS_NTB_REG_LINK_VECTOR), ==, 3);
     qpci_io_writel(a->dev, a->windows[0], 8, DATA);
     g_assert_cmphex(qtest_readl(t.qts, RAM + 8), ==, DATA);

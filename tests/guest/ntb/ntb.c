@@ -596,6 +596,8 @@ static void part_interfaces(void)
 	for_each_port(port) {
 		find_interface(port);
 		move_to_namespace(port);
+	}
+	for_each_port(port) {
 		enter(port->ns);
 		configure(port);
 	}
