@@ -63,6 +63,8 @@
 #define REG_WRITES		0x064
 #define REG_ERRORS(n)		(0x080 + 4 * (n))
 #define   NR_ERRORS		5
+#define REG_SPAD(n)		(0x200 + 4 * (n))
+#define   NR_SPADS		16
 
 struct line {
 	unsigned int irq;
@@ -163,20 +165,25 @@ static uint64_t read_number(const char *fmt, ...)
 	return strtoull(slurp(path, text, sizeof(text)), NULL, 0);
 }
 
+static void write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		die("%s: %s", path, strerror(errno));
+	close(fd);
+}
+
 static void write_number(unsigned int value, const char *fmt, ...)
 {
 	char path[PATH_MAX], text[16];
 	va_list ap;
-	int fd, len;
 
 	va_start(ap, fmt);
 	vsnprintf(path, sizeof(path), fmt, ap);
 	va_end(ap);
-	len = snprintf(text, sizeof(text), "%u", value);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, text, len) != len)
-		die("%s: %s", path, strerror(errno));
-	close(fd);
+	snprintf(text, sizeof(text), "%u", value);
+	write_text(path, text);
 }
 
 static bool spoiled(const char *what)
@@ -588,9 +595,32 @@ static void wait_running(const struct port *port)
 	close(fd);
 }
 
+/*
+ * One port after the other, as two hosts would do it. The first one finds that the link
+ * is down, and has a work item clean up after that: it clears the scratchpads, and the
+ * link must not come up before, as what it then starts would be cancelled. Nor is the
+ * transport made for what another client has left in the scratchpads.
+ */
+static void bind_transport(void)
+{
+	double end = 0;
+
+	write_text("/sys/bus/ntb/drivers_autoprobe", "0");
+	load("ntb_transport", "use_msi=1");
+	for_each_port(port)
+		for (unsigned int i = 0; i < NR_SPADS; i++)
+			port->regs[REG_SPAD(i) / 4] = 0;
+	ports[0].regs[REG_SPAD(NR_SPADS - 1) / 4] = 1;
+	write_text("/sys/bus/ntb/drivers/ntb_transport/bind", ports[0].bdf);
+	while (ports[0].regs[REG_SPAD(NR_SPADS - 1) / 4])
+		if (!wait_more(&end))
+			die("ntb_transport does not clean up");
+	write_text("/sys/bus/ntb/drivers/ntb_transport/bind", ports[1].bdf);
+}
+
 static void part_interfaces(void)
 {
-	load("ntb_transport", "use_msi=1");
+	bind_transport();
 	load("ntb_netdev", "");
 	make_namespaces();
 	for_each_port(port) {
