@@ -5,7 +5,6 @@ import re
 import sys
 import unittest
 from pathlib import Path
-from unittest import mock
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'scripts'))
@@ -161,10 +160,6 @@ class Rows(unittest.TestCase):
         wrong = cocci.unexplained(hits - {('drivers/b.c', 3, 'loop')}, PAGE, texts.get)
         self.assertEqual(len(wrong), 1)
         self.assertIn('drivers/b.c, third(), loop: there is no such hit', wrong[0])
-
-    def test_pending(self):
-        with mock.patch.object(cocci, 'PENDING', ('drivers/a.c',)):
-            self.assertEqual(cocci.unexplained({('drivers/a.c', 1, 'kept')}, 'none\n', None), [])
 
 
 if __name__ == '__main__':

@@ -31,6 +31,8 @@ ROUNDS_PER_SECOND = 50
 # wants some of them within a time that an emulated CPU may not even run in.
 COMMON = ('console=ttyS0,115200', 'panic=-1', 'oops=panic', 'intel_iommu=on',
           'ignore_loglevel', 'no_timer_check')
+# Modules that only the program which is about them may load
+NO_MODULES = {'devices': ('ims.modules=no',)}
 DEBUG = ('panic_on_warn=1', 'kmemleak=on', 'ims.kmemleak=1')
 
 RESULT = '{0} allocated, {0} fired, {0} received, 0 lost, 0 spurious, 0 breaches'
@@ -213,7 +215,8 @@ def run(machine, config, programs, log, echo=False, built=None, ramfs=None, extr
             initrd = initramfs.with_modules(initrd, built / 'modules', Path(tmp),
                                             Path(tmp) / 'log')
         return boot_image(row, built / 'bzImage', initrd, programs, Path(log),
-                          extra=(*(() if config == 'lean' else DEBUG), *extra), echo=echo,
+                          extra=(*(() if config == 'lean' else DEBUG),
+                                 *NO_MODULES.get(config, ()), *extra), echo=echo,
                           label=f'{config} on {machine}', required=required, **more)
 
 

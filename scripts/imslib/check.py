@@ -27,8 +27,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from . import base as basemod
-from . import (boot, cocci, compare, cross, devices, docs, initramfs, kernel, kunit, qemu,
-               rules, series)
+from . import (boot, cocci, compare, cross, devices, docs, initramfs, kernel, kunit, ntb,
+               qemu, rules, series)
 from .util import (BUILD, ROOT, Fail, cache, clean_env, digest, digest_code, entry,
                    fresh_log, git, git_env, have_entry, jobs, locked, run, say, scratch, step)
 
@@ -652,17 +652,24 @@ def book_is_true(log):
 
 # --- the device ------------------------------------------------------------
 
-@test('qemu: qtest of ims-testdev')
-def qtest(log):
-    path = qemu.get()
-    done = run([path / 'ims-testdev-test', '--tap', '-k'], check=False,
-               env=clean_env(QTEST_QEMU_BINARY=str(path / 'qemu-system-x86_64')))
-    note(log, done.stdout + done.stderr)
-    passed = len(re.findall(r'^ok \d+', done.stdout, re.M))
-    failed = re.findall(r'^not ok \d+ (\S+)', done.stdout, re.M)
-    plan = re.search(r'^1\.\.(\d+)', done.stdout, re.M)
-    expect(plan and passed + len(failed) == int(plan[1]) > 0, f'the plan is not met; see {log}')
-    expect(not done.returncode and not failed, f'{failed or done.returncode}; see {log}')
+def qtest(name):
+    def func(log):
+        path = qemu.get()
+        done = run([path / name, '--tap', '-k'], check=False,
+                   env=clean_env(QTEST_QEMU_BINARY=str(path / 'qemu-system-x86_64')))
+        note(log, done.stdout + done.stderr)
+        passed = len(re.findall(r'^ok \d+', done.stdout, re.M))
+        failed = re.findall(r'^not ok \d+ (\S+)', done.stdout, re.M)
+        plan = re.search(r'^1\.\.(\d+)', done.stdout, re.M)
+        expect(plan and passed + len(failed) == int(plan[1]) > 0,
+               f'the plan is not met; see {log}')
+        expect(not done.returncode and not failed, f'{failed or done.returncode}; see {log}')
+    return func
+
+
+for _path in qemu.QTESTS:
+    _name = Path(_path).name
+    test(f'qemu: qtest of {_name.removesuffix("-test")}')(qtest(_name))
 
 
 # --- every step ------------------------------------------------------------
@@ -790,6 +797,15 @@ def devices_on(machine):
 
 for _machine in boot.machines():
     test(f'devices: on {_machine}', beside=True)(devices_on(_machine))
+
+
+def ntb_on(machine):
+    return passes(lambda log: ntb.run(machine, log))
+
+
+for _machine in (m for m, row in boot.machines().items() if row['required']):
+    test(f'ntb: interrupts and traffic across a bridge on {_machine}', beside=True)(
+        ntb_on(_machine))
 
 
 def demo(machine, shows, lines):

@@ -44,9 +44,6 @@ NAMES = ('msi_desc', 'msi_msg', 'msi_for_each_desc', 'msi_first_desc', 'msi_next
 # Neither what drivers are made of, nor the core itself
 LEFT_OUT = re.compile(r'(?:Documentation|include|scripts|tools|usr|drivers/pci/msi|kernel/irq)/')
 
-# Hits that have no row, because another change takes them away.
-PENDING = ('drivers/net/wireless/ath/ath11k/pci.c',)
-
 
 # --- spatch ----------------------------------------------------------------
 
@@ -218,8 +215,7 @@ def unexplained(hits, page, texts):
     wanted, wrong = rows(page), []
     got = {}
     for path, line, word in sorted(hits):
-        if path not in PENDING:
-            got[(path, function_at(texts(path), line), word)] = line
+        got[(path, function_at(texts(path), line), word)] = line
     for key in sorted(got.keys() - wanted):
         wrong.append(f'{key[0]}:{got[key]}: {key[1]}() {WORDS[key[2]]}: mend it, or say in '
                      f'{PAGE} why it may stay')

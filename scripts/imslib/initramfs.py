@@ -14,7 +14,7 @@ BUSYBOX = Path('/bin/busybox')
 INIT = ROOT / 'scripts/guest/init'
 TESTS = 'tools/testing/selftests/msi'
 # A directory is a program of the same name.
-PROGRAMS = (ROOT / 'tests/guest/devices',)
+PROGRAMS = (ROOT / 'tests/guest/devices', ROOT / 'tests/guest/ntb')
 # What of the tree goes into the selftests.
 PARTS = (TESTS, 'tools/testing/selftests/lib.mk', 'tools/testing/selftests/kselftest.h',
          'tools/testing/selftests/kselftest_harness.h', 'tools/include', 'include/uapi')

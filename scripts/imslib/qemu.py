@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""QEMU with the virtual device, built from Debian's source package.
+"""QEMU with the virtual devices, built from Debian's source package.
 
 qemu-src/KEY    Debian's source, unpacked
 qemu-work/KEY   a copy with our patches, configured; compiled in place
-qemu/KEY        what is used of it: the emulator, the device's qtest, the header
+qemu/KEY        what is used of it: the emulator, the devices' qtests, the header
                 of TCG plugins
 """
 import os
@@ -19,11 +19,12 @@ from .util import (ROOT, Fail, clean_env, digest, entry, fresh_log, have_entry,
 OURS = ROOT / 'qemu'
 COPIED = ('hw', 'docs', 'tests', 'configs', 'include')
 HEADER = ROOT / 'linux/include/uapi/misc/ims_testdev_regs.h'
-HEADER_AT = 'include/standard-headers/misc/ims_testdev_regs.h'
+HEADERS = (HEADER, ROOT / 'linux/include/uapi/misc/ims_ntb_regs.h')
+HEADERS_AT = 'include/standard-headers/misc'
 # Part of the key: count it up when a change here changes what is made.
 FORMAT = 'qemu 1'
 VERSION = '7.2'
-QTEST = 'tests/qtest/ims-testdev-test'
+QTESTS = ('tests/qtest/ims-testdev-test', 'tests/qtest/ims-ntb-test')
 ADVICE = f'try again, or unpack QEMU {VERSION} and name it with QEMU_SRC='
 
 
@@ -173,9 +174,11 @@ def options():
 
 def our_files():
     """{place in QEMU's source: file}"""
-    if not HEADER.exists():
-        raise Fail(f'{HEADER} is missing: restore it from git')
-    files = {HEADER_AT: HEADER}
+    files = {}
+    for header in HEADERS:
+        if not header.exists():
+            raise Fail(f'{header} is missing: restore it from git')
+        files[f'{HEADERS_AT}/{header.name}'] = header
     for name in COPIED:
         for path in sorted((OURS / name).rglob('*')):
             if path.is_file():
@@ -236,9 +239,9 @@ def compiled(out, src, mark, log):
     with locked('qemu-work'):
         put(our_files(), work / 'src')
         build = configure(work, log)
-        step('qemu: build', ['ninja', f'-j{jobs()}', 'qemu-system-x86_64', QTEST], log=log,
-             cwd=build)
-        for path in (build / 'qemu-system-x86_64', build / QTEST,
+        step('qemu: build', ['ninja', f'-j{jobs()}', 'qemu-system-x86_64', *QTESTS],
+             log=log, cwd=build)
+        for path in (build / 'qemu-system-x86_64', *(build / test for test in QTESTS),
                      work / 'src/include/qemu/qemu-plugin.h'):
             shutil.copy2(path, out / path.name)
     run([out / 'qemu-system-x86_64', '--version'])
