@@ -7,13 +7,18 @@ from . import boot
 # Bounds of the run, beyond those that the program has for its parts
 SILENCE, TOTAL = 300, 1200
 
-HARDWARE = (
-    '-device', 'ims-ntb,id=ntb0,addr=16.0',
-    '-device', 'ims-ntb,id=ntb1,addr=17.0,peer=ntb0',
-)
+# Where a window is no larger than the range of all messages, it starts where some of
+# them are. Others start below, at a multiple of the size of the window.
+SMALL, LARGE = 1 << 20, 4 << 20
+WINDOWS = {'intel-ir': LARGE, 'amd-ir': SMALL, 'no-iommu': SMALL}
 
 
-def run(machine, log, hardware=HARDWARE):
+def hardware(size):
+    return ('-device', f'ims-ntb,id=ntb0,addr=16.0,window-size={size}',
+            '-device', f'ims-ntb,id=ntb1,addr=17.0,window-size={size},peer=ntb0')
+
+
+def run(machine, log):
     """A Verdict."""
     return boot.run(machine, 'devices', 'ntb', log, silence=SILENCE, total=TOTAL,
-                    extra=('ims.end=reboot',), hardware=hardware)
+                    extra=('ims.end=reboot',), hardware=hardware(WINDOWS[machine]))
