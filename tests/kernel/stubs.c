@@ -8,6 +8,7 @@
 #include <linux/irqchip/irq-ims-generic.h>
 #include <linux/msi.h>
 #include <linux/msi_api.h>
+#include <linux/msi_copy.h>
 #include <linux/pci.h>
 
 int ims_stubs_msi(struct pci_dev *pdev);
@@ -15,6 +16,7 @@ int ims_stubs_ims(struct pci_dev *pdev, const struct ims_table_desc *desc);
 int ims_stubs_generic(struct pci_dev *pdev, const struct ims_mem_desc *mem,
 		      const struct ims_cmd_desc *cmd);
 int ims_stubs_core(struct pci_dev *pdev, unsigned int irq);
+int ims_stubs_copy(struct pci_dev *pdev, struct msi_msg_notifier *notifier);
 
 int ims_stubs_msi(struct pci_dev *pdev)
 {
@@ -72,6 +74,24 @@ int ims_stubs_ims(struct pci_dev *pdev, const struct ims_table_desc *desc)
 	n += pci_ims_store_resume(pdev, id);
 	pci_remove_ims_store(pdev, id);
 	return map.index + n;
+}
+
+static int ims_stubs_desc(struct msi_desc *desc, void *arg)
+{
+	return msi_desc_irq(desc) + msi_desc_index(desc);
+}
+
+int ims_stubs_copy(struct pci_dev *pdev, struct msi_msg_notifier *notifier)
+{
+	struct msi_msg msg = { };
+	int ret;
+
+	ret = msi_on_each_desc(&pdev->dev, MSI_DEFAULT_STORE, MSI_DESC_ASSOCIATED,
+			       ims_stubs_desc, NULL);
+	ret += msi_get_msg(pdev->irq, &msg) + msg.data;
+	ret += msi_register_msg_notifier(pdev->irq, notifier);
+	msi_unregister_msg_notifier(pdev->irq, notifier);
+	return ret;
 }
 
 int ims_stubs_generic(struct pci_dev *pdev, const struct ims_mem_desc *mem,
