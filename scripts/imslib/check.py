@@ -510,7 +510,8 @@ def collect_warnings(base, commit, files, log):
     """gcc W=1, sparse and kernel-doc on the objects of one commit."""
     tree = git('rev-parse', f'{commit}^{{tree}}', repo=base.repo).strip()
     kernel.checkout(base, tree, base.repo / 'objects')
-    here = [f for f in files if (kernel.src() / f).exists()]
+    here = [f for f in files if (kernel.src() / f).exists() and
+            not (f.startswith('arch/') and not cross.belongs(f, 'x86'))]
     objects = sorted(f[:-2] + '.o' for f in here
                      if f.endswith('.c') and not f.startswith('tools/'))
     kernel.configure('warnings', base, tree, base.repo / 'objects', 'warnings', log)

@@ -7,7 +7,7 @@
  */
 #include <linux/delay.h>
 #include <linux/interrupt.h>
-#include <linux/irqdesc.h>
+#include <linux/irq.h>
 #include <linux/panic.h>
 #include <linux/workqueue.h>
 
