@@ -521,11 +521,12 @@ def changes(base, tree, objects):
 
 
 def own_symbols(base, tree, objects):
-    """The lines of series.config and those of series.all.config, if the tree's Kconfig
-    files know all of the former."""
+    """The lines of series.config, and those of series.all.config and drivers.config, if
+    the tree's Kconfig files know all of the former."""
     lines = kernel.wanted('lean', base, tree, objects)
     own = {s: line for s, line in kernel.fragment('series.config').items() if s in lines}
-    return own, kernel.fragment('series.all.config') if own else {}
+    more = {**kernel.fragment('series.all.config'), **kernel.fragment('drivers.config')}
+    return own, more if own else {}
 
 
 def check_stubs(base, tree, objects):

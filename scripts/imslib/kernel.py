@@ -19,7 +19,7 @@ CONFIGS = {
     'debug': ('lean.config', 'debug.config'),
     'devices': ('lean.config', 'devices.config', 'leaks.config'),
     'rules': ('lean.config', 'rules.config'),
-    'warnings': ('lean.config',),
+    'warnings': ('lean.config', 'drivers.config', 'warnings.config'),
 }
 # What they have of the series beyond series.config, if it is not series.CONFIG.config.
 MORE = {'warnings': 'series.all.config'}
