@@ -809,6 +809,18 @@ for _machine in (m for m, row in boot.machines().items() if row['required']):
         ntb_on(_machine))
 
 
+def ntb_spoilt(what, says):
+    def spoilt(log):
+        result = ntb.run('no-iommu', log, spoil=what)
+        expect(result.kind == verdict.FAIL and re.search(says, result.why),
+               f'it ends with "{result}"; see {log}')
+    return spoilt
+
+
+for _what, _says in ntb.SPOILT.items():
+    test(f'ntb: a spoilt {_what} is noticed', beside=True)(ntb_spoilt(_what, _says))
+
+
 def demo(machine, shows, lines):
     def func(log):
         with Checkout(CHECK / f'boot-{machine}', log) as work:

@@ -18,7 +18,14 @@ def hardware(size):
             '-device', f'ims-ntb,id=ntb1,addr=17.0,window-size={size},peer=ntb0')
 
 
-def run(machine, log):
+# What can be spoilt, and what the test that has to notice says of it
+SPOILT = {'trigger': r'not ok: .*\(.*interrupt \d+ of \S+ does not arrive',
+          'move': r'not ok: .*\(.*CPU',
+          'content': r'not ok: .*\(.*wrong content at'}
+
+
+def run(machine, log, spoil='nothing'):
     """A Verdict."""
     return boot.run(machine, 'devices', 'ntb', log, silence=SILENCE, total=TOTAL,
-                    extra=('ims.end=reboot',), hardware=hardware(WINDOWS[machine]))
+                    extra=('ims.end=reboot', f'ntb.spoil={spoil}'),
+                    hardware=hardware(WINDOWS[machine]))

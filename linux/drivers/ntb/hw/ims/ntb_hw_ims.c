@@ -495,6 +495,10 @@ static int ims_ntb_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (ret < 0)
 		goto clear_master;
 
+	/* A kernel before this one can have left them as they were */
+	ims_ntb_link_disable(&ndev->ntb);
+	ims_ntb_db_set_mask(&ndev->ntb, ims_ntb_db_valid_mask(&ndev->ntb));
+
 	ret = ims_ntb_request_irqs(ndev);
 	if (ret)
 		goto free_vectors;

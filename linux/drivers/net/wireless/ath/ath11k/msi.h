@@ -103,7 +103,8 @@ ath11k_msi_find_user(const struct ath11k_msi_config *config, const char *name)
  * @msg: receives the message of the ring; left alone if there is an error
  *
  * Return: 0; -EINVAL if @config has no such user or no vector for it; -ERANGE
- * if the vector is beyond those that the device has.
+ * if the vector is beyond those that the device has; -ENOENT if vector 0 has no
+ * message, as where a hypervisor keeps it to itself.
  */
 static inline int ath11k_msi_ring_msg(const struct ath11k_msi_config *config,
 				      const char *user_name, u32 ring,
@@ -119,6 +120,10 @@ static inline int ath11k_msi_ring_msg(const struct ath11k_msi_config *config,
 	vector = user->base_vector + ring % user->num_vectors;
 	if (vector >= config->total_vectors)
 		return -ERANGE;
+
+	/* The hardware would write to memory instead */
+	if (!base->addr)
+		return -ENOENT;
 
 	msg->addr = base->addr;
 	msg->data = base->data + vector;

@@ -151,6 +151,21 @@ static void test_changed(struct kunit *test)
 	}
 }
 
+/* Nobody has told a message */
+static void test_none(struct kunit *test)
+{
+	struct ath11k_msi_msg msg = sentinel;
+	struct ath11k_msi_copy copy;
+	struct ath11k_msi_msg base;
+
+	ath11k_msi_copy_init(&copy);
+	base = ath11k_msi_copy_read(&copy);
+	KUNIT_EXPECT_EQ(test, -ENOENT, ath11k_msi_ring_msg(&many, "CE", 0, &base, &msg));
+	KUNIT_EXPECT_EQ(test, -ENOENT, ath11k_msi_ring_msg(&one, "DP", 3, &base, &msg));
+	KUNIT_EXPECT_EQ(test, sentinel.addr, msg.addr);
+	KUNIT_EXPECT_EQ(test, sentinel.data, msg.data);
+}
+
 /* With all vectors, no two users have one in common, and each vector has a user */
 static void test_disjoint(struct kunit *test)
 {
@@ -177,6 +192,7 @@ static void test_disjoint(struct kunit *test)
 static struct kunit_case ath11k_msi_cases[] = {
 	KUNIT_CASE_PARAM(test_ring_msg, ring_gen_params),
 	KUNIT_CASE_PARAM(test_changed, ring_gen_params),
+	KUNIT_CASE(test_none),
 	KUNIT_CASE(test_disjoint),
 	{}
 };
