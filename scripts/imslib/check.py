@@ -28,7 +28,7 @@ from pathlib import Path
 
 from . import base as basemod
 from . import (boot, cocci, compare, cross, devices, docs, initramfs, kernel, kunit, ntb,
-               qemu, rules, series)
+               qemu, rules, series, verdict)
 from .util import (BUILD, ROOT, Fail, cache, clean_env, digest, digest_code, entry,
                    fresh_log, git, git_env, have_entry, jobs, locked, run, say, scratch, step)
 
@@ -708,10 +708,10 @@ def every_step(log):
 
 def boot_step(built, subject, ramfs, out, log):
     label = built[3]
-    verdict = boot.run('intel-ir', 'lean', 'nothing', out / 'boot.log', built=built,
+    result = boot.run('intel-ir', 'lean', 'nothing', out / 'boot.log', built=built,
                        ramfs=ramfs)
     note(log, f'=== {label}: {subject}\n' + (out / 'boot.log').read_text(encoding='utf-8'))
-    expect(verdict, f'{label} ({subject}): {verdict}; see {log}')
+    expect(result, f'{label} ({subject}): {result}; see {log}')
 
 
 # --- boots -----------------------------------------------------------------
@@ -736,7 +736,7 @@ def passes(boots):
     """The test that boots(log), which returns a Verdict, passes."""
     def func(log):
         verdict = boots(log)
-        expect(verdict, f'{verdict}; see {log}')
+        expect(result, f'{verdict}; see {log}')
         say(f'        {verdict.summary()}')
     return func
 
@@ -753,9 +753,9 @@ for _config in ('lean', 'debug'):
 
 @test('boots: a store with 2^20 slots', beside=True)
 def largest_store(log):
-    verdict = boot.run('intel-ir', 'lean', 'ims_store', log,
+    result = boot.run('intel-ir', 'lean', 'ims_store', log,
                        hardware=('-global', f'ims-testdev.slots={1 << 20}'))
-    expect(verdict, f'{verdict}; see {log}')
+    expect(result, f'{verdict}; see {log}')
     expect(f'{1 << 20} slots' in log.read_text('utf-8', 'replace'),
            f'the device has not as many slots; see {log}')
     say(f'        {verdict.summary()}')
@@ -765,7 +765,7 @@ def more_selftests(machine, programs, *reasons):
     """Programs on the kernel that has what single tests of them need. Elsewhere the
     lack of that is a reason to leave them out; here nothing would be left."""
     def boots(log):
-        verdict = boot.run(machine, 'devices', programs, log, extra=('ims.end=reboot',))
+        result = boot.run(machine, 'devices', programs, log, extra=('ims.end=reboot',))
         text = log.read_text('utf-8', 'replace')
         for reason in reasons:
             expect(reason not in text, f'{reason}; see {log}')
