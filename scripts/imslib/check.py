@@ -709,7 +709,7 @@ def every_step(log):
 def boot_step(built, subject, ramfs, out, log):
     label = built[3]
     result = boot.run('intel-ir', 'lean', 'nothing', out / 'boot.log', built=built,
-                       ramfs=ramfs)
+                      ramfs=ramfs)
     note(log, f'=== {label}: {subject}\n' + (out / 'boot.log').read_text(encoding='utf-8'))
     expect(result, f'{label} ({subject}): {result}; see {log}')
 
@@ -735,9 +735,9 @@ def live_verdicts(log):
 def passes(boots):
     """The test that boots(log), which returns a Verdict, passes."""
     def func(log):
-        verdict = boots(log)
-        expect(result, f'{verdict}; see {log}')
-        say(f'        {verdict.summary()}')
+        result = boots(log)
+        expect(result, f'{result}; see {log}')
+        say(f'        {result.summary()}')
     return func
 
 
@@ -754,11 +754,11 @@ for _config in ('lean', 'debug'):
 @test('boots: a store with 2^20 slots', beside=True)
 def largest_store(log):
     result = boot.run('intel-ir', 'lean', 'ims_store', log,
-                       hardware=('-global', f'ims-testdev.slots={1 << 20}'))
-    expect(result, f'{verdict}; see {log}')
+                      hardware=('-global', f'ims-testdev.slots={1 << 20}'))
+    expect(result, f'{result}; see {log}')
     expect(f'{1 << 20} slots' in log.read_text('utf-8', 'replace'),
            f'the device has not as many slots; see {log}')
-    say(f'        {verdict.summary()}')
+    say(f'        {result.summary()}')
 
 
 def more_selftests(machine, programs, *reasons):
@@ -769,7 +769,7 @@ def more_selftests(machine, programs, *reasons):
         text = log.read_text('utf-8', 'replace')
         for reason in reasons:
             expect(reason not in text, f'{reason}; see {log}')
-        return verdict
+        return result
     return passes(boots)
 
 

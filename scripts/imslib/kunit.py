@@ -25,7 +25,8 @@ SUITE = re.compile(r'^MSI_TEST_SUITE\((\w+),|'
 # What some tests do on purpose ends in WARN_ON_ONCE() in one of these.
 PROVOKED = re.compile(r'WARNING: CPU: \d+ PID: \d+ at kernel/irq/msi\.c:\d+ '
                       r'(?:msi_store_find_irq|msi_store_free_irqs?|msi_remove_store|'
-                      r'msi_free_desc|msi_store_del_desc|msi_store_free_descs)')
+                      r'msi_free_desc|msi_store_del_desc|msi_store_free_descs|'
+                      r'msi_domain_free_irqs|walk_free)')
 # The PCI bus of UML has no device, and says so.
 NO_DEVICE = re.compile(r'WARNING: CPU: \d+ PID: \d+ at arch/um/drivers/virt-pci\.c')
 BLOCK = re.compile(r'-+\[ cut here \]-+\n(.*?)---\[ end trace [^\n]*\n', re.S)
