@@ -168,6 +168,9 @@ class Made(unittest.TestCase):
     def test_failure_says_what_the_test_said(self):
         text = GOOD.replace('ok 2 table', '# stays off CPU 2\ntests | not ok 2 table')
         self.assert_kind(verdict.FAIL, text, 'table.free (stays off CPU 2)')
+        text = GOOD.replace('ok 2 table', '# failed: too late\ntests | # 14 s\n'
+                                          'tests | not ok 2 table')
+        self.assert_kind(verdict.FAIL, text, 'table.free (failed: too late)')
         text = GOOD.replace('ok 1 table', '# of the first\ntests | ok 1 table')
         text = text.replace('ok 2 table', 'not ok 2 table')
         self.assertNotIn('of the first', str(judge(text)))

@@ -107,7 +107,8 @@ def read_tap(program, line):
         return
     match = re.match(r'(ok|not ok)\b\s*(\d+)?\s*(.*)', line)
     if not match:
-        if line.startswith('# '):
+        # The reason stays, whatever is said after it.
+        if line.startswith('# ') and not program.remark.startswith('failed:'):
             program.remark = line[2:].strip()
         return
     number = int(match[2]) if match[2] else len(program.results) + 1

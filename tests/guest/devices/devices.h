@@ -41,6 +41,9 @@ extern const struct device devices[];
 extern const unsigned int nr_devices;
 extern enum machine machine;
 
+/* In this part of the test, and so in this process */
+extern bool interrupts_move;
+
 #define for_each_device(dev) \
 	for (const struct device *dev = devices; dev < devices + nr_devices; dev++)
 

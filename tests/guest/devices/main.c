@@ -32,6 +32,7 @@ const struct device devices[] = {
 };
 const unsigned int nr_devices = sizeof(devices) / sizeof(devices[0]);
 enum machine machine;
+bool interrupts_move;
 
 /* Rounds of bind and unbind that fill caches before anything is counted, each */
 #define WARM_UP		3
@@ -191,6 +192,7 @@ static void part_affinity(void)
 	unsigned int nr, nr_loads, active = 0, managed = 0;
 	struct load *loads[16];
 
+	interrupts_move = true;
 	doing("starting loads");
 	nr_loads = loads_start(loads, NULL);
 	loads_progress(loads, nr_loads, 2);
@@ -261,6 +263,7 @@ static void part_hotplug(void)
 	struct load *loads[16];
 	unsigned int nr, cpu;
 
+	interrupts_move = true;
 	doing("starting loads");
 	nr = loads_start(loads, NULL);
 	loads_progress(loads, nr, 2);
@@ -395,6 +398,7 @@ static void sleep_and_wake(const char *state)
  */
 static void part_suspend(void)
 {
+	interrupts_move = true;
 	if (write_text("/sys/power/mem_sleep", "deep"))
 		die("this machine has no suspend to RAM");
 	sleep_and_wake("mem");
