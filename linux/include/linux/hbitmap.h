@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef LINUX_HBITMAP_H
+#define LINUX_HBITMAP_H
+
+/*
+ * Hierarchical bitmap: Numbers, and aligned blocks of numbers, at a cost which does
+ * not depend on how many of them are taken.
+ *
+ * Words:
+ *
+ *   block	2^order consecutive numbers, the first of which is a multiple of
+ *		2^order. Orders go up to %HBITMAP_MAX_ORDER, that is one word
+ *   bits	one bit per number, set if it is taken. It can be read like any
+ *		other bitmap
+ *   summary	one bit per word of @bits and order, set if the word has a free
+ *		block of that order
+ *   index	one bit per word of the summary and order, set if the word is not 0
+ *
+ * The lowest free block is found by looking at one bit of the index, of the summary
+ * and of the bits each. Only the index is searched, which has one word for 2^18
+ * numbers.
+ *
+ * A hbitmap has no lock: The caller serializes everything which changes it.
+ */
+
+#include <linux/bitops.h>
+#include <linux/log2.h>
+#include <linux/types.h>
+
+#define HBITMAP_MAX_ORDER	ilog2(BITS_PER_LONG)
+#define HBITMAP_NR_ORDERS	(HBITMAP_MAX_ORDER + 1)
+
+/* Words of the bits, and of the summary and the index of one order */
+#define HBITMAP_BITS_WORDS(size)	BITS_TO_LONGS(size)
+#define HBITMAP_SUMMARY_WORDS(size)	BITS_TO_LONGS(HBITMAP_BITS_WORDS(size))
+#define HBITMAP_INDEX_WORDS(size)	BITS_TO_LONGS(HBITMAP_SUMMARY_WORDS(size))
+
+/**
+ * HBITMAP_WORDS - Memory which hbitmap_init() wants
+ * @size:	Number of numbers
+ *
+ * Return: The number of unsigned longs
+ */
+#define HBITMAP_WORDS(size)							\
+	(HBITMAP_BITS_WORDS(size) + HBITMAP_NR_ORDERS *				\
+	 (HBITMAP_SUMMARY_WORDS(size) + HBITMAP_INDEX_WORDS(size)))
+
+/**
+ * struct hbitmap - Which numbers are taken
+ * @bits:	One bit per number, set if it is taken. Read only for others
+ * @summary:	The summaries, one order after the other
+ * @index:	The indices, one order after the other
+ * @size:	Number of numbers
+ * @nr_taken:	How many of them are taken
+ */
+struct hbitmap {
+	unsigned long	*bits;
+	unsigned long	*summary;
+	unsigned long	*index;
+	unsigned int	size;
+	unsigned int	nr_taken;
+};
+
+void hbitmap_init(struct hbitmap *map, unsigned int size, unsigned long *words);
+int hbitmap_find_block(const struct hbitmap *map, unsigned int from, unsigned int order);
+int hbitmap_find_area(const struct hbitmap *map, unsigned int from, unsigned int count);
+int hbitmap_take_block(struct hbitmap *map, unsigned int from, unsigned int order);
+void hbitmap_set(struct hbitmap *map, unsigned int start, unsigned int count);
+void hbitmap_clear(struct hbitmap *map, unsigned int start, unsigned int count);
+
+/**
+ * hbitmap_test - Whether a number is taken
+ * @map:	The hbitmap
+ * @nr:		The number, below its size
+ *
+ * Return: True if it is
+ */
+static inline bool hbitmap_test(const struct hbitmap *map, unsigned int nr)
+{
+	return test_bit(nr, map->bits);
+}
+
+/**
+ * hbitmap_empty - Whether no number is taken
+ * @map:	The hbitmap
+ *
+ * Return: True if all are free
+ */
+static inline bool hbitmap_empty(const struct hbitmap *map)
+{
+	return !map->nr_taken;
+}
+
+#endif /* LINUX_HBITMAP_H */
