@@ -23,6 +23,7 @@
  * A hbitmap has no lock: The caller serializes everything which changes it.
  */
 
+#include <linux/bitmap.h>
 #include <linux/bitops.h>
 #include <linux/log2.h>
 #include <linux/types.h>
@@ -51,14 +52,12 @@
  * @summary:	The summaries, one order after the other
  * @index:	The indices, one order after the other
  * @size:	Number of numbers
- * @nr_taken:	How many of them are taken
  */
 struct hbitmap {
 	unsigned long	*bits;
 	unsigned long	*summary;
 	unsigned long	*index;
 	unsigned int	size;
-	unsigned int	nr_taken;
 };
 
 void hbitmap_init(struct hbitmap *map, unsigned int size, unsigned long *words);
@@ -88,7 +87,7 @@ static inline bool hbitmap_test(const struct hbitmap *map, unsigned int nr)
  */
 static inline bool hbitmap_empty(const struct hbitmap *map)
 {
-	return !map->nr_taken;
+	return bitmap_empty(map->bits, map->size);
 }
 
 #endif /* LINUX_HBITMAP_H */

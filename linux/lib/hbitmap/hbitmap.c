@@ -51,20 +51,32 @@ static unsigned long hbitmap_blocks(unsigned long word, unsigned int order)
 	return free & hbitmap_starts[order];
 }
 
-/* How many orders a word has free blocks of, from 0 on */
+/*
+ * How many orders a word has free blocks of, from 0 on. This is most of what a change
+ * costs, so there is no loop for the compiler to leave as it is.
+ */
 static unsigned int hbitmap_nr_orders(unsigned long word)
 {
-	unsigned long free = ~word;
-	unsigned int order;
+	u64 free = (unsigned long)~word;
 
-	for (order = 0; order < HBITMAP_NR_ORDERS; order++) {
-		if (!(free & hbitmap_starts[order]))
-			break;
-		/* A shift by all bits of a word is not defined */
-		if (order < HBITMAP_MAX_ORDER)
-			free &= free >> (1U << order);
-	}
-	return order;
+	if (!free)
+		return 0;
+	free &= free >> 1 & 0x5555555555555555ULL;
+	if (!free)
+		return 1;
+	free &= free >> 2 & 0x1111111111111111ULL;
+	if (!free)
+		return 2;
+	free &= free >> 4 & 0x0101010101010101ULL;
+	if (!free)
+		return 3;
+	free &= free >> 8 & 0x0001000100010001ULL;
+	if (!free)
+		return 4;
+	free &= free >> 16 & 0x0000000100000001ULL;
+	if (!free)
+		return 5;
+	return 6 + !!(free & free >> 32 & 1);
 }
 
 static void hbitmap_change(struct hbitmap *map, unsigned int nr, unsigned long new)
@@ -73,7 +85,6 @@ static void hbitmap_change(struct hbitmap *map, unsigned int nr, unsigned long n
 	unsigned int has = hbitmap_nr_orders(new);
 	unsigned int order;
 
-	map->nr_taken += hweight_long(new) - hweight_long(map->bits[nr]);
 	WRITE_ONCE(map->bits[nr], new);
 
 	for (order = had; order < has; order++) {
@@ -142,7 +153,6 @@ void hbitmap_init(struct hbitmap *map, unsigned int size, unsigned long *words)
 		bitmap_set(hbitmap_index(map, order), 0, nr_summary);
 	}
 	hbitmap_change(map, nr_words - 1, ~BITMAP_LAST_WORD_MASK(size));
-	map->nr_taken = 0;
 }
 EXPORT_SYMBOL_GPL(hbitmap_init);
 

@@ -107,7 +107,6 @@ static void check(struct kunit *test, struct hbitmap_fixture *fix)
 		wrong += want != test_bit(i, fix->map.bits);
 	}
 	KUNIT_EXPECT_EQ_MSG(test, wrong, 0, "bits");
-	KUNIT_EXPECT_EQ(test, fix->map.nr_taken, taken);
 	KUNIT_EXPECT_EQ(test, hbitmap_empty(&fix->map), !taken);
 
 	for (order = 0; order < HBITMAP_NR_ORDERS; order++) {
