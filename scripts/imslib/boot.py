@@ -55,12 +55,21 @@ def machine_row(name):
     return rows[name]
 
 
-def command(row, binary, image, initrd, append, ports, hardware=()):
+def engine():
+    """QEMU's options for how the CPUs run, how many there are, and their memory."""
+    return ('-accel', 'tcg,thread=multi', '-smp', cpus(), '-m', MEMORY)
+
+
+def cpus_of(options):
+    return options[options.index('-smp') + 1]
+
+
+def command(row, binary, image, initrd, append, ports, hardware=(), runs=None):
     """QEMU's command line. ports are the file descriptors of the serial lines,
-    hardware is what a test wants beside the machine's own."""
-    cmd = [binary, '-nodefaults', '-no-user-config', '-accel', 'tcg,thread=multi',
-           '-smp', cpus(), '-m', MEMORY, '-display', 'none', '-no-reboot',
-           *row['qemu'], *hardware, '-device', 'ims-testdev']
+    hardware is what a test wants beside the machine's own, runs is what it wants for
+    engine()."""
+    cmd = [binary, '-nodefaults', '-no-user-config', *(runs or engine()),
+           '-display', 'none', '-no-reboot', *row['qemu'], *hardware, '-device', 'ims-testdev']
     for number, port in enumerate(ports):
         cmd += ['-chardev', f'socket,id=serial{number},fd={port}', '-serial',
                 f'chardev:serial{number}']
@@ -183,10 +192,11 @@ def cpus():
 
 
 def boot_image(row, image, initrd, programs, log, extra=(), label='guest', echo=False,
-               required=(), silence=SILENCE, total=TOTAL, hardware=()):
-    """Boot a bzImage, run programs (see scripts/guest/init), judge the log."""
+               required=(), silence=SILENCE, total=TOTAL, hardware=(), runs=None):
+    """Boot a bzImage, run programs (see scripts/guest/init), judge the log. hardware and
+    runs are command()'s."""
     append = ' '.join((*COMMON, *extra, f'ims.run={programs}', f'ims.expect={row["expect"]}',
-                       f'ims.cpus={cpus()}'))
+                       f'ims.cpus={cpus_of(runs or engine())}'))
     rounds = stress_rounds()
     if rounds:
         append += f' ims.rounds={rounds}'
@@ -194,7 +204,7 @@ def boot_image(row, image, initrd, programs, log, extra=(), label='guest', echo=
     binary = qemu.get() / 'qemu-system-x86_64'
     with locked(f'log-{digest(str(log.resolve()))}'):
         text = execute(lambda ports: command(row, binary, image, initrd, append, ports,
-                                             hardware), log,
+                                             hardware, runs), log,
                        show=Shower(label, echo), silence=silence, total=total)
     return verdict.judge(text, ('guest', *required, 'aftermath'), row.get('may_skip', ()))
 
