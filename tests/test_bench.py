@@ -36,7 +36,8 @@ class Parse(unittest.TestCase):
         found = bench.parse(log(), EXPECTED)
         self.assertEqual(found.values, {'boot': 1e9, 'msix-alloc.64': 21000.0,
                                         'memory msix.2048': 94.0})
-        self.assertEqual(found.caches, {'memory msix.2048': {'kmalloc-96': 96.0, 'percpu': -2.0}})
+        self.assertEqual(found.caches,
+                         {'memory msix.2048': {'kmalloc-96': 96.0, 'percpu': -2.0}})
         self.assertEqual(found.absent, {'ims-single-alloc.64': 'no-ims',
                                         'memory ims.65280': 'no-ims'})
         self.assertEqual(found.version, '6.1.1')
@@ -68,7 +69,8 @@ class Parse(unittest.TestCase):
 
     def test_spoilt(self):
         for line in ('figure boot n=0 total=1', 'figure boot n=1 total=', 'figure boot n=1',
-                     'absent boot', 'memory msix.2048 n=1 bytes=1', 'figure boot n=1 total=1 x'):
+                     'absent boot', 'memory msix.2048 n=1 bytes=1',
+                     'figure boot n=1 total=1 x'):
             self.refuses('cannot read', [line, *LINES[1:]])
 
     def test_cut_line(self):
@@ -96,7 +98,8 @@ def runs(**series):
     """Three kernels; all of what series is given stands beside what they have."""
     base = {'msix-alloc.2048': 42000.0, 'mask-unmask-msix': 60.0, 'mask-unmask-overhead': 9.0,
             'memory msix.2048': 1000.0}
-    newer = {'msix-alloc.2048': 65000.0, 'msix-dyn-alloc.64': 20000.0, 'msix-dyn-free.64': 20000.0}
+    newer = {'msix-alloc.2048': 65000.0, 'msix-dyn-alloc.64': 20000.0,
+             'msix-dyn-free.64': 20000.0}
     ours = {'msix-alloc.2048': 18900.0, 'mask-unmask-table': 60.0, 'mask-unmask-overhead': 9.0,
             'ims-single-alloc.64': 16000.0, 'ims-single-free.64': 16000.0}
     return {'base': Measured(base, {'memory msix.2048': {'kmalloc-96': 1000.0}},
@@ -106,18 +109,21 @@ def runs(**series):
 
 class Tables(unittest.TestCase):
     def test_ratios(self):
-        rows = {line.split()[0]: line.split() for line in bench.table(runs()).splitlines() if line}
+        rows = {line.split()[0]: line.split()
+                for line in bench.table(runs()).splitlines() if line}
         self.assertEqual(rows['instructions'],
-                         ['instructions', 'base', '6.12', 'series', 'series/base', 'series/6.12'])
+                         ['instructions', 'base', '6.12', 'series', 'series/base',
+                          'series/6.12'])
         self.assertEqual(rows['msix-alloc.2048'],
-                         ['msix-alloc.2048', '42,000.0', '65,000.0', '18,900.0', '0.450', '0.291'])
+                         ['msix-alloc.2048', '42,000.0', '65,000.0', '18,900.0', '0.450',
+                          '0.291'])
         self.assertEqual(rows['ims-single-alloc.64'],
                          ['ims-single-alloc.64', 'no-ims', '-', '16,000.0', '-', '-'])
         self.assertEqual(rows['msix.2048'], ['msix.2048', '1,000.0', '-', '-', '-', '-'])
         self.assertEqual(rows['kmalloc-96'], ['kmalloc-96', '1,000.0', '0.0', '0.0'])
 
     def goal(self, start, **series):
-        found = [goal for goal in bench.goals(runs(**series)) if goal[0].startswith(start)]
+        found = [row for row in bench.goals(runs(**series)) if row[0].startswith(start)]
         self.assertEqual(len(found), 1, start)
         return found[0]
 
@@ -153,8 +159,8 @@ class Tables(unittest.TestCase):
                 self.assertTrue(not count or f' {count}' in source, name)
 
     def test_table_of_goals(self):
-        text = bench.goals_table([('one', 0.4512, 0.45, False), ('two', 'x: no-ims', 1.0, False),
-                                  ('three', 0.2, 0.3, True)])
+        text = bench.goals_table([('one', 0.4512, 0.45, False),
+                                  ('two', 'x: no-ims', 1.0, False), ('three', 0.2, 0.3, True)])
         self.assertEqual([line.split() for line in text.splitlines()],
                          [['goal', 'value', 'at', 'most'], ['one', '0.451', '0.45', 'missed'],
                           ['two', 'x:', 'no-ims', '1.00', 'missed'],

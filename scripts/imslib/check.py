@@ -126,7 +126,8 @@ def help_lists(log):
     for name in ('help', 'deps', 'tree', 'export', 'mail', 'kernel', 'qemu', 'boot', 'stress',
                  'bench', 'bench-record', 'check', 'paths', 'clean'):
         expect(re.search(rf'^{name}:', makefile, re.M), f'the Makefile has no target {name}')
-        expect(re.search(rf'^  make {name}\s+\S', text, re.M), f'make help has no line for {name}')
+        expect(re.search(rf'^  make {name}\s+\S', text, re.M),
+               f'make help has no line for {name}')
 
 
 @test('series: tree, patches and linux/ agree')
@@ -387,8 +388,8 @@ def missing_package(log):
             path.chmod(0o755)
         for extra, missing in (((), 'sparse'), (('bench',), 'sparse linux-source-6.12')):
             done = run(['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', 'env',
-                        f'PATH={top}:{os.environ["PATH"]}', 'bash', top / 'scripts/deps', *extra],
-                       check=False, cwd='/')
+                        f'PATH={top}:{os.environ["PATH"]}', 'bash', top / 'scripts/deps',
+                        *extra], check=False, cwd='/')
             note(log, done.stdout + done.stderr)
             expect(done.returncode != 0, f'deps does not fail; see {log}')
             lines = done.stderr.strip().splitlines()

@@ -199,8 +199,8 @@ def make_env():
 def configure(config, base, tree, objects, label, log, where=None):
     """.config in the O= directory `where`, which is called as the configuration
     unless the caller wants one of its own."""
-    configure_in(src(), objdir(where or config), wanted(config, base, tree, objects), label, log,
-                 ', '.join(CONFIGS[config]))
+    configure_in(src(), objdir(where or config), wanted(config, base, tree, objects), label,
+                 log, ', '.join(CONFIGS[config]))
 
 
 def configure_in(source, out, lines, label, log, names):
