@@ -13,9 +13,9 @@
  *
  *   figure NAME n=N total=T			T instructions for N of them together
  *   memory NAME n=N cache=CACHE bytes=B	what N of them take in a slab cache, with a
- *						line for each cache; of the cache `percpu`
- *						are per CPU variables, of `pages` what is
- *						too large for slab caches or is mapped
+ *						line for each cache. `percpu` are per CPU
+ *						variables, in whole pages, and `pages` is
+ *						what is too large for slab caches or mapped
  *   absent NAME REASON				cannot be had here
  *
  * REASONs:
@@ -330,6 +330,9 @@ static void overhead(const char *name, unsigned int n)
 
 /* Memory */
 
+/* Whatever is freed by then is free: the kernel puts off some of it for five seconds. */
+#define SETTLE_SECONDS	6
+
 struct cache {
 	char		name[64];
 	long long	objects;
@@ -344,76 +347,116 @@ struct memory {
 	long long	vmalloc;
 };
 
-/* What slab caches keep for the next allocations is not in use. */
-static void shrink_caches(void)
+/* Opened once, as opening takes memory. */
+static int shrinkers[MAX_CACHES];
+static unsigned int nr_shrinkers;
+static int slabinfo = -1;
+static int meminfo = -1;
+static int stat_refresh = -1;
+
+static int open_one(const char *path, int flags)
+{
+	int file = open(path, flags);
+
+	if (file < 0)
+		fail("%s: %s", path, strerror(errno));
+	return file;
+}
+
+static void open_all(void)
 {
 	glob_t found;
 	size_t i;
 
+	if (slabinfo >= 0)
+		return;
 	if (glob("/sys/kernel/slab/*/shrink", 0, NULL, &found))
 		fail("there is no /sys/kernel/slab");
-	for (i = 0; i < found.gl_pathc; i++) {
-		int file = open(found.gl_pathv[i], O_WRONLY);
-
-		/* A cache can go meanwhile, and some do not allow it. */
-		if (file < 0)
-			continue;
-		if (write(file, "1", 1) != 1 && errno != EINVAL && errno != ENODEV)
-			fail("%s: %s", found.gl_pathv[i], strerror(errno));
-		close(file);
-	}
+	if (found.gl_pathc > MAX_CACHES)
+		fail("there are more than %u slab caches", MAX_CACHES);
+	for (i = 0; i < found.gl_pathc; i++)
+		shrinkers[nr_shrinkers++] = open_one(found.gl_pathv[i], O_WRONLY);
 	globfree(&found);
+
+	slabinfo = open_one("/proc/slabinfo", O_RDONLY);
+	meminfo = open_one("/proc/meminfo", O_RDONLY);
+	stat_refresh = open_one("/proc/sys/vm/stat_refresh", O_WRONLY);
 }
 
-static long long meminfo(const char *text, const char *key)
+static const char *read_all(int file)
+{
+	static char text[1 << 17];
+	size_t length = 0;
+	ssize_t got;
+
+	do {
+		got = pread(file, text + length, sizeof(text) - 1 - length, length);
+		if (got < 0)
+			fail("cannot read about memory: %s", strerror(errno));
+		length += got;
+	} while (got && length < sizeof(text) - 1);
+	if (got)
+		fail("there is more about memory than %zu bytes", length);
+	text[length] = '\0';
+	return text;
+}
+
+static long long kib(const char *text, const char *key)
 {
 	const char *at = strstr(text, key);
-	long long kib;
+	long long value;
 
-	if (!at || sscanf(at + strlen(key), ": %lld", &kib) != 1)
+	if (!at || sscanf(at + strlen(key), ": %lld", &value) != 1)
 		fail("/proc/meminfo has no %s", key);
-	return kib * 1024;
+	return value * 1024;
+}
+
+static void parse_caches(struct memory *memory, const char *text)
+{
+	const long long page = sysconf(_SC_PAGESIZE);
+	unsigned int lines = 0;
+
+	memory->nr = 0;
+	for (; *text; text += strcspn(text, "\n"), text += *text == '\n') {
+		struct cache *cache = &memory->caches[memory->nr];
+		long long used, size, per_slab, slabs;
+
+		/* The version, and the names of the columns */
+		if (lines++ < 2)
+			continue;
+		if (memory->nr == MAX_CACHES)
+			fail("there are more than %u slab caches", MAX_CACHES);
+		if (sscanf(text, "%63s %lld %*d %lld %*d %lld : tunables %*d %*d %*d : "
+			   "slabdata %*d %lld", cache->name, &used, &size, &per_slab, &slabs) != 5)
+			fail("/proc/slabinfo: %.*s", (int)strcspn(text, "\n"), text);
+		cache->objects = used * size;
+		cache->pages = slabs * per_slab * page;
+		memory->nr++;
+	}
 }
 
 static void snapshot(struct memory *memory)
 {
-	static char text[1 << 14], line[1024];
-	FILE *file;
-	size_t size;
+	const char *text;
+	unsigned int i;
 
 	step("memory", IMS_BENCH_SETTLE, 0, 0);
-	shrink_caches();
+	sleep(SETTLE_SECONDS);
 
-	file = fopen("/proc/slabinfo", "r");
-	if (!file)
-		fail("there is no /proc/slabinfo");
-	memory->nr = 0;
-	while (fgets(line, sizeof(line), file)) {
-		struct cache *cache = &memory->caches[memory->nr];
-		long long used, size, per_slab, slabs;
-
-		if (line[0] == '#' || !strncmp(line, "slabinfo", strlen("slabinfo")))
-			continue;
-		if (memory->nr == MAX_CACHES)
-			fail("there are more than %u slab caches", MAX_CACHES);
-		if (sscanf(line, "%63s %lld %*d %lld %*d %lld : tunables %*d %*d %*d : slabdata %*d %lld",
-			   cache->name, &used, &size, &per_slab, &slabs) != 5)
-			fail("/proc/slabinfo: %s", line);
-		cache->objects = used * size;
-		cache->pages = slabs * per_slab * sysconf(_SC_PAGESIZE);
-		memory->nr++;
+	/* What caches keep for the next allocations is not in use. */
+	for (i = 0; i < nr_shrinkers; i++) {
+		if (write(shrinkers[i], "1", 1) != 1)
+			fail("cannot shrink a slab cache: %s", strerror(errno));
 	}
-	fclose(file);
+	/* What the CPUs have counted goes into the totals. */
+	if (write(stat_refresh, "1", 1) != 1)
+		fail("cannot refresh the statistics: %s", strerror(errno));
 
-	file = fopen("/proc/meminfo", "r");
-	if (!file)
-		fail("there is no /proc/meminfo");
-	size = fread(text, 1, sizeof(text) - 1, file);
-	text[size] = '\0';
-	fclose(file);
-	memory->percpu = meminfo(text, "Percpu");
-	memory->vmalloc = meminfo(text, "VmallocUsed");
-	memory->slab = meminfo(text, "\nSlab");
+	parse_caches(memory, read_all(slabinfo));
+	text = read_all(meminfo);
+	memory->percpu = kib(text, "\nPercpu");
+	memory->vmalloc = kib(text, "\nVmallocUsed");
+	memory->slab = kib(text, "\nSlab");
 }
 
 static void memory_line(const char *name, unsigned int n, const char *cache, long long bytes)
@@ -476,7 +519,8 @@ static void memory(const char *stem, unsigned int kind, unsigned int n)
 		return;
 	}
 
-	/* The first time is for what reading itself leaves in caches. */
+	/* The first one is for what reading itself takes. */
+	open_all();
 	snapshot(&before);
 	snapshot(&before);
 	step(name, IMS_BENCH_ALLOC, kind, n);
@@ -574,7 +618,10 @@ static void prepare(void)
 	if (device < 0)
 		fail("/dev/%s: %s: is the driver in this kernel?", IMS_BENCH_DEV, strerror(errno));
 
-	/* Nobody else runs meanwhile, for as long as it takes. */
+	/*
+	 * Nobody else runs meanwhile, for as long as it takes. Linux 6.12 lets them after
+	 * a second nevertheless, and nothing takes so long there.
+	 */
 	limit = open("/proc/sys/kernel/sched_rt_runtime_us", O_WRONLY);
 	if (limit < 0 || write(limit, "-1", 2) != 2)
 		fail("cannot have all of the CPU: %s", strerror(errno));
