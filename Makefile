@@ -36,7 +36,7 @@ boot: deps ## boot it and show IMS at work (MACHINE=, see configs/machines.toml)
 stress: deps ## only the stress test (ROUNDS=N, CPUS=N, MACHINE=)
 	@scripts/ims stress
 
-bench: ## figures of the series beside those of 6.1 and 6.12, in build/bench
+bench: ## figures beside those of 6.1 and 6.12, in build/bench (ONLY=short, or names)
 	@scripts/deps bench
 	@scripts/ims bench
 

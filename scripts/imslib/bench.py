@@ -21,6 +21,7 @@ comparisons are pure functions: tests/test_bench.py.
 """
 import functools
 import json
+import os
 import re
 import shutil
 import tomllib
@@ -482,13 +483,13 @@ def record():
 # --- make bench ------------------------------------------------------------
 
 def bench():
-    """make bench"""
+    """make bench: everything, or what ONLY= names as the program's arguments do"""
     newer_key()
-    main = MACHINES[0]
+    main, only = MACHINES[0], os.environ.get('ONLY') or ''
     wanted = [(which, machine, WHERE / f'{which}-{machine}.log',
-               '' if machine == main else 'short')
+               only if machine == main else only or 'short')
               for machine in MACHINES for which in KERNELS]
-    found = boot_all([*wanted, ('series', main, WHERE / f'series-{main}-again.log', '')])
+    found = boot_all([*wanted, ('series', main, WHERE / f'series-{main}-again.log', only)])
     again = found.pop()
     runs = {machine: {} for machine in MACHINES}
     for (which, machine, *_), measured in zip(wanted, found):
