@@ -147,11 +147,12 @@ def kinds(only=''):
 
 # --- boots -----------------------------------------------------------------
 
-def boot_one(which, machine, log, only='', hardware=()):
+def boot_one(which, machine, log, only='', hardware=(), built=None):
     """Boot a kernel on a machine and have figures measured: all, `short`, or names with
-    commas. hardware are more options for QEMU. Returns Measured."""
+    commas. hardware are more options for QEMU, built is get()'s if that is known.
+    Returns Measured."""
     extra = (*OPTIONS, f'{PROGRAM}.only={only}') if only else OPTIONS
-    image = get(which) / 'bzImage'
+    image = (built or get(which)) / 'bzImage'
     row = boot.machine_row(machine)
     result = boot.boot_image(row, image, program() / 'initramfs.cpio.gz', PROGRAM, log,
                              label=f'{which} on {machine}', extra=extra, required=[PROGRAM],
@@ -168,12 +169,12 @@ def boot_one(which, machine, log, only='', hardware=()):
 def boot_all(wanted):
     """[Measured] of [(kernel, machine, log, only)], as many at once as there are cores,
     which changes no figure."""
-    for which in dict.fromkeys(which for which, *_ in wanted):
-        get(which)
+    built = {which: get(which) for which in dict.fromkeys(which for which, *_ in wanted)}
     program()
     qemu.get()
     with ThreadPoolExecutor(min(2, jobs())) as pool:
-        return list(pool.map(lambda args: boot_one(*args), wanted))
+        return list(pool.map(lambda args: boot_one(*args, built=built[args[0]]),
+                             wanted))
 
 
 # --- what a run has measured -----------------------------------------------
@@ -373,7 +374,7 @@ HEAD = '''\
 # SPDX-License-Identifier: GPL-2.0
 #
 # What the short form of the benchmark has measured on the series, for one operation or
-# vector. `make check` fails for what is more than {above:.0%} above it. Written by
+# vector. `make check` fails for what is more than {above:.0f} % above it. Written by
 # `make bench-record` and by nothing else.
 '''
 
@@ -387,7 +388,7 @@ def made_with():
 
 def format_record(tools, machines):
     """The text of a record of {machine: {name: value}}"""
-    text = HEAD.format(above=ABOVE) + '\n[made-with]\n'
+    text = HEAD.format(above=ABOVE * 100) + '\n[made-with]\n'
     text += ''.join(f'{name} = {json.dumps(tools[name])}\n' for name in sorted(tools))
     for machine in sorted(machines):
         text += f'\n[{machine}]\n'

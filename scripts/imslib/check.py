@@ -827,7 +827,7 @@ for _what, _says in ntb.SPOILT.items():
 
 # --- figures ---------------------------------------------------------------
 
-@test(f'bench: no figure is more than {bench.ABOVE:.0%} above the recorded one')
+@test(f'bench: no figure is more than {bench.ABOVE * 100:.0f} % above the recorded one')
 def figures(log):
     bench.gate(CHECK, lambda text: note(log, text))
 
