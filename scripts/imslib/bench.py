@@ -416,7 +416,7 @@ class Judged:
     new: list = field(default_factory=list)
 
     def wrong(self):
-        return [*(f'{text}' for text in self.above),
+        return [*self.above,
                 *(f'{text} is recorded and not there any more' for text in self.gone),
                 *(f'{text} is not recorded' for text in self.new)]
 
