@@ -45,16 +45,17 @@ region 1 30
 insn ffffffff81000000 10
 insn ffffffff81000104 15
 insn 0 5
-func ffffffff81000000 2 25
-edge 0 ffffffff81000000 2 25
-edge ffffffff81000000 ffffffff81000100 1 15
+node 3 2 ffffffff81000000 1 10
+node 2 1 ffffffff81000100 1 15
+node 1 0 ffffffff81000000 1 25
 end 1
 region 2 1000
 insn ffffffff81000300 600
 insn ffffffff81000404 300
 insn ffffffff81000704 100
-func ffffffff81000300 4 1000
-func ffffffff81000400 2 350
+node 1 0 ffffffff81000300 4 1000
+node 2 1 ffffffff81000400 2 350
+node 3 2 ffffffff81000600 3 1
 end 2
 regions 2
 '''
@@ -71,8 +72,9 @@ class Parse(unittest.TestCase):
 
     def test_complete(self):
         one, two = profile.parse(RAW)
-        self.assertEqual((one.total, one.insns[0], one.funcs[TOP]), (30, 5, (2, 25)))
-        self.assertEqual(one.edges[TOP, TOP + 0x100], (1, 15))
+        self.assertEqual((one.total, one.insns[0]), (30, 5))
+        self.assertEqual(one.calls, {(TOP,): (1, 25), (TOP, TOP + 0x100): (1, 15),
+                                     (TOP, TOP + 0x100, TOP): (1, 10)})
         self.assertEqual(two.total, 1000)
 
     def test_truncated(self):
@@ -82,7 +84,8 @@ class Parse(unittest.TestCase):
         self.refuses('cannot read', RAW.replace('end 1\n', ''))
 
     def test_a_region_is_missing(self):
-        self.refuses('3 regions were profiled, 2 are there', RAW.replace('regions 2', 'regions 3'))
+        self.refuses('3 regions were profiled, 2 are there',
+                     RAW.replace('regions 2', 'regions 3'))
 
     def test_something_is_not_counted(self):
         self.refuses('region 1 has 29 instructions, not 30', RAW.replace('104 15', '104 14'))
@@ -122,17 +125,21 @@ class Symbols(unittest.TestCase):
 
 class Choose(unittest.TestCase):
     def regions(self, *totals):
-        return [profile.Region(at, total, {TOP: total}, {TOP: (1, total)})
+        return [profile.Region(at, total, {TOP: total}, {(TOP,): (1, total)})
                 for at, total in enumerate(totals, 1)]
 
-    def test_the_last_that_agrees(self):
-        found = profile.choose(self.regions(100000, 100002, 5000), 100000, 'x')
+    def test_the_nearest(self):
+        found = profile.choose(self.regions(100005, 100002, 100006, 5000), 100000, 'x')
+        self.assertEqual(found.number, 2)
+
+    def test_the_last_of_the_nearest(self):
+        found = profile.choose(self.regions(100002, 100002, 100006, 5000), 100000, 'x')
         self.assertEqual(found.number, 2)
 
     def test_the_sum_of_several(self):
         found = profile.choose(self.regions(9999, 50000, 30000, 20001, 777), 100000, 'x')
         self.assertEqual((found.total, found.insns[TOP]), (100001, 100001))
-        self.assertEqual(found.funcs[TOP], (3, 100001))
+        self.assertEqual(found.calls, {(TOP,): (3, 100001)})
 
     def test_one_that_differs_too_much(self):
         with self.assertRaisesRegex(Fail, 'no region has its 100000 instructions.* 100101'):
@@ -149,22 +156,34 @@ class Choose(unittest.TestCase):
 class Table(unittest.TestCase):
     def text(self):
         region = profile.parse(RAW)[1]
-        return profile.table('title', profile.count(region, names()),
-                             profile.callers(region, names()), 10, 1000)
+        return profile.table('title', *profile.count(region, names()), 10, 1000)
 
     def test_everything_is_counted(self):
         for region in profile.parse(RAW):
-            lines = profile.count(region, names())
+            lines, _ = profile.count(region, names())
             self.assertEqual(sum(line.own for line in lines.values()), region.total)
 
     def test_a_part_is_no_call_of_its_own(self):
-        line = profile.count(profile.parse(RAW)[1], names())['parent']
-        self.assertEqual((line.own, line.calls, line.inclusive), (1000, 4, 1000))
+        lines, tree = profile.count(profile.parse(RAW)[1], names())
+        self.assertEqual(lines['parent'], profile.Line(1000, 1000, 4))
+        self.assertEqual(tree, {('parent',): (4, 1000), ('parent', 'by_name'): (3, 1)})
+
+    def test_what_calls_itself_is_inclusive_once(self):
+        lines, _ = profile.count(profile.parse(RAW)[0], names())
+        self.assertEqual(lines['first'], profile.Line(10, 25, 2))
 
     def test_callers(self):
-        found = profile.callers(profile.parse(RAW)[0], names())
+        _, tree = profile.count(profile.parse(RAW)[0], names())
+        found = profile.callers(tree)
         self.assertEqual(found['twice (one.c)'], {'first': (1, 15)})
-        self.assertEqual(found['first'], {profile.BEFORE: (2, 25)})
+        self.assertEqual(found['first'], {profile.BEFORE: (1, 25), 'twice (one.c)': (1, 10)})
+
+    def test_the_tree_leaves_out_what_is_small(self):
+        lines = list(profile.branches({('a',): (10, 90), ('a', 'b'): (20, 60), ('c',): (1, 5)},
+                                      10, 6))
+        self.assertEqual([line.split() for line in lines],
+                         [['9.0', '1.00', 'a'], ['6.0', '2.00', 'b']])
+        self.assertLess(lines[0].index('a'), lines[1].index('b'))
 
     def test_rows(self):
         self.assertRegex(self.text(), r'(?m)^ +100\.0 100\.00% +0\.40 +100\.0  parent$')
@@ -176,7 +195,7 @@ class Table(unittest.TestCase):
 
     def test_dearest_first(self):
         region = profile.parse(RAW)[0]
-        text = profile.table('title', profile.count(region, names()), {}, 1, 30)
+        text = profile.table('title', *profile.count(region, names()), 1, 30)
         self.assertLess(text.index('twice (one.c)'), text.index('first'))
 
 

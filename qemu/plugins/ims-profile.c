@@ -9,15 +9,20 @@
  *
  *   region NUMBER TOTAL
  *   insn ADDRESS COUNT                   each instruction that was executed
- *   func ADDRESS CALLS INCLUSIVE         each function that was entered
- *   edge CALLER CALLEE CALLS INCLUSIVE   who entered it from where
+ *   node ID PARENT ADDRESS CALLS INCLUSIVE
+ *                                        a function, in the tree of calls
  *   end NUMBER
  *
- * Addresses are hexadecimal and 0 stands for whatever is no kernel code, or
- * for a caller that was entered before the region began. INCLUSIVE has what
- * is executed until the function returns, interrupts and other tasks as well.
- * Functions are known by their addresses, which the file funcs= has, one a
- * line; without it there are neither func nor edge lines.
+ * and at last
+ *
+ *   regions HOWMANY
+ *
+ * Addresses are hexadecimal; 0 stands for whatever is no kernel code. IDs
+ * count from 1, and PARENT is 0 for what was called by a function that was
+ * entered before the region began. INCLUSIVE has what is executed until the
+ * function returns, interrupts and other tasks as well. Functions are known
+ * by their addresses, which the file funcs= has, one a line; without it there
+ * are no nodes.
  *
  * Instructions are counted one by one, not by blocks: an exception, an
  * interrupt or an access to a device leaves a block in its middle. With
@@ -52,38 +57,35 @@ typedef struct Counter {
     uint64_t before;
 } Counter;
 
-typedef struct Func {
+/* A function with all that led to it: parent is NULL where that is unknown */
+typedef struct Node {
+    struct Node *parent;
     uint64_t address;
+    unsigned int id;
     uint64_t calls;
     uint64_t inclusive;
-    /* How many frames it has, and the total when the first was entered */
-    unsigned int depth;
-    uint64_t start;
-} Func;
+} Node;
 
-typedef struct Edge {
-    uint64_t key[2];
-    uint64_t calls;
-    uint64_t inclusive;
-} Edge;
-
-/* A call. func is NULL until a known function is entered */
+/* A call. node is NULL until a known function is entered */
 typedef struct Frame {
     uint64_t sp;
     uint64_t start;
-    Func *func;
-    Edge *edge;
+    Node *node;
 } Frame;
 
 QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
 
-static const uint8_t mark_begin[] = { 0x0f, 0x1f, 0x80, 0x01, 0x4d, 0x49, 0x42 };
-static const uint8_t mark_end[] = { 0x0f, 0x1f, 0x80, 0x02, 0x4d, 0x49, 0x42 };
+static const uint8_t mark_begin[] = {
+    0x0f, 0x1f, 0x80, 0x01, 0x4d, 0x49, 0x42
+};
+static const uint8_t mark_end[] = {
+    0x0f, 0x1f, 0x80, 0x02, 0x4d, 0x49, 0x42
+};
 
 static FILE *out;
 static GHashTable *counters;
 static GHashTable *funcs;
-static GHashTable *edges;
+static GHashTable *nodes;
 static GHashTable *stacks;
 /* The stack that was used last, and its number */
 static GArray *stack;
@@ -119,13 +121,9 @@ static Counter *counter_of(uint64_t address)
 static void frame_pop(void)
 {
     Frame *frame = &g_array_index(stack, Frame, stack->len - 1);
-    Func *func = frame->func;
 
-    if (func) {
-        if (!--func->depth) {
-            func->inclusive += total - func->start;
-        }
-        frame->edge->inclusive += total - frame->start;
+    if (frame->node) {
+        frame->node->inclusive += total - frame->start;
     }
     g_array_set_size(stack, stack->len - 1);
 }
@@ -191,23 +189,40 @@ static void on_access(unsigned int cpu, qemu_plugin_meminfo_t info,
     }
 }
 
-static Edge *edge_between(Func *caller, Func *callee)
+static guint node_hash(gconstpointer key)
 {
-    Edge key = { .key = { caller ? caller->address : 0, callee->address } };
-    Edge *edge = g_hash_table_lookup(edges, &key);
+    const Node *node = key;
 
-    if (!edge) {
-        edge = g_new0(Edge, 1);
-        memcpy(edge->key, key.key, sizeof(key.key));
-        g_hash_table_insert(edges, edge, edge);
+    return g_direct_hash(node->parent) * 31 + g_int64_hash(&node->address);
+}
+
+static gboolean node_equal(gconstpointer a, gconstpointer b)
+{
+    const Node *one = a;
+    const Node *two = b;
+
+    return one->parent == two->parent && one->address == two->address;
+}
+
+static Node *node_below(Node *parent, uint64_t address)
+{
+    Node key = { .parent = parent, .address = address };
+    Node *node = g_hash_table_lookup(nodes, &key);
+
+    if (!node) {
+        node = g_new0(Node, 1);
+        node->parent = parent;
+        node->address = address;
+        node->id = g_hash_table_size(nodes) + 1;
+        g_hash_table_insert(nodes, node, node);
     }
-    return edge;
+    return node;
 }
 
 static void on_entry(unsigned int cpu, void *udata)
 {
-    Func *func = udata;
-    Func *caller = NULL;
+    uint64_t *address = udata;
+    Node *parent = NULL;
     Frame *frame;
     guint at;
 
@@ -215,39 +230,21 @@ static void on_entry(unsigned int cpu, void *udata)
         return;
     }
     frame = &g_array_index(stack, Frame, stack->len - 1);
-    if (frame->func) {
+    if (frame->node) {
         /* A jump to another function: returns when this one would have */
         Frame jumped = { .sp = frame->sp, .start = total };
 
-        if (frame->func == func) {
+        if (frame->node->address == *address) {
             return;
         }
         g_array_append_val(stack, jumped);
     }
-    for (at = stack->len - 1; at > 0 && !caller; at--) {
-        caller = g_array_index(stack, Frame, at - 1).func;
+    for (at = stack->len - 1; at > 0 && !parent; at--) {
+        parent = g_array_index(stack, Frame, at - 1).node;
     }
     frame = &g_array_index(stack, Frame, stack->len - 1);
-    frame->func = func;
-    frame->edge = edge_between(caller, func);
-    frame->edge->calls++;
-    func->calls++;
-    if (!func->depth++) {
-        func->start = frame->start;
-    }
-}
-
-static guint edge_hash(gconstpointer key)
-{
-    const Edge *edge = key;
-
-    return g_int64_hash(&edge->key[0]) * 31 + g_int64_hash(&edge->key[1]);
-}
-
-static gboolean edge_equal(gconstpointer a, gconstpointer b)
-{
-    return !memcmp(((const Edge *)a)->key, ((const Edge *)b)->key,
-                   sizeof(((const Edge *)a)->key));
+    frame->node = node_below(parent, *address);
+    frame->node->calls++;
 }
 
 static void on_begin(unsigned int cpu, void *udata)
@@ -264,12 +261,7 @@ static void on_begin(unsigned int cpu, void *udata)
         ((Counter *)value)->before = ((Counter *)value)->count;
     }
     outside.before = outside.count;
-    g_hash_table_iter_init(&iter, funcs);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        ((Func *)value)->calls = 0;
-        ((Func *)value)->inclusive = 0;
-    }
-    g_hash_table_remove_all(edges);
+    g_hash_table_remove_all(nodes);
     regions++;
     total_before = total;
     active = true;
@@ -302,22 +294,14 @@ static void on_end(unsigned int cpu, void *udata)
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         write_insn(value);
     }
-    g_hash_table_iter_init(&iter, funcs);
+    g_hash_table_iter_init(&iter, nodes);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        Func *func = value;
-
-        if (func->calls) {
-            fprintf(out, "func %" PRIx64 " %" PRIu64 " %" PRIu64 "\n",
-                    func->address, func->calls, func->inclusive);
-        }
-    }
-    g_hash_table_iter_init(&iter, edges);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        Edge *edge = value;
+        Node *node = value;
 
         fprintf(out,
-                "edge %" PRIx64 " %" PRIx64 " %" PRIu64 " %" PRIu64 "\n",
-                edge->key[0], edge->key[1], edge->calls, edge->inclusive);
+                "node %u %u %" PRIx64 " %" PRIu64 " %" PRIu64 "\n",
+                node->id, node->parent ? node->parent->id : 0, node->address,
+                node->calls, node->inclusive);
     }
     fprintf(out, "end %u\n", regions);
     fflush(out);
@@ -357,7 +341,7 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
         size_t size = qemu_plugin_insn_size(insn);
         Counter *counter = counter_of(address);
         unsigned int awaited_here;
-        Func *func;
+        uint64_t *func;
 
         /* The marks themselves do not count */
         if (is_mark(mark_begin, data, size)) {
@@ -417,10 +401,10 @@ static bool read_funcs(const char *path)
         return false;
     }
     while (fgets(line, sizeof(line), file)) {
-        Func *func = g_new0(Func, 1);
+        uint64_t *address = g_new(uint64_t, 1);
 
-        func->address = g_ascii_strtoull(line, NULL, 16);
-        g_hash_table_replace(funcs, &func->address, func);
+        *address = g_ascii_strtoull(line, NULL, 16);
+        g_hash_table_add(funcs, address);
     }
     fclose(file);
     return true;
@@ -437,7 +421,7 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info,
     }
     counters = g_hash_table_new(g_int64_hash, g_int64_equal);
     funcs = g_hash_table_new(g_int64_hash, g_int64_equal);
-    edges = g_hash_table_new_full(edge_hash, edge_equal, NULL, g_free);
+    nodes = g_hash_table_new_full(node_hash, node_equal, NULL, g_free);
     stacks = g_hash_table_new(NULL, NULL);
     for (int i = 0; i < argc; i++) {
         g_auto(GStrv) words = g_strsplit(argv[i], "=", 2);

@@ -11,8 +11,7 @@ Words
 A profile is true only if it adds up: the sum over all functions must be the figure
 that the benchmark printed in the same run, read from the guest's TSC.
 
-All but what builds and boots are pure functions:
-tests/test_profile.py.
+All but what builds and boots are pure functions: tests/test_profile.py.
 """
 import bisect
 import functools
@@ -24,25 +23,26 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import kernel, qemu, verdict
-from .util import ROOT, Fail, digest, entry, fresh_log, run, say, step
+from . import bench, kernel, qemu, verdict
+from .util import BUILD, ROOT, Fail, digest, entry, fresh_log, run, say, step, write_atomic
 
 SOURCE = ROOT / 'qemu/plugins/ims-profile.c'
 PLUGIN = 'ims-profile.so'
 
 WHERE = BUILD / 'profile'
 CASE = 'msix-alloc.2048'
+MACHINE = 'intel-ir'
 
 # How far the sum may be from the figure: a part of it, and the instructions between
 # a mark and the read of the TSC next to it
 TOLERANCE = 0.001
 BETWEEN = 16
 
-# How many functions have their callers shown, how many of these, and how many lines
-# the table by inclusive cost has
+# What of the whole is left out of the tree of calls; how many functions have their
+# callers shown, and how many of these
+SMALL = 0.002
 CALLED = 40
 CALLERS = 6
-INCLUSIVE = 150
 
 # Not in the kernel's text
 USER = '(outside of the kernel)'
@@ -56,32 +56,45 @@ PART = re.compile(r'\.(cold|part)\b')
 
 @dataclass
 class Region:
+    """Counts of instructions by address; and the calls, with the instructions until the
+    return, by the addresses of all functions that led there and the function's own."""
     number: int
     total: int
     insns: dict = field(default_factory=dict)
-    funcs: dict = field(default_factory=dict)
-    edges: dict = field(default_factory=dict)
+    calls: dict = field(default_factory=dict)
 
     def __add__(self, other):
         """Both as one"""
-        def both(one, two):
-            out = dict(one)
-            for key, value in two.items():
-                old = out.get(key)
-                if old is None:
-                    out[key] = value
-                elif isinstance(value, tuple):
-                    out[key] = tuple(a + b for a, b in zip(old, value))
-                else:
-                    out[key] = old + value
-            return out
-        return Region(self.number, self.total + other.total, both(self.insns, other.insns),
-                      both(self.funcs, other.funcs), both(self.edges, other.edges))
+        insns, calls = Counter(self.insns), dict(self.calls)
+        insns.update(other.insns)
+        for path, more in other.calls.items():
+            calls[path] = add(calls.get(path, (0, 0)), more)
+        return Region(self.number, self.total + other.total, dict(insns), calls)
+
+
+def add(one, two):
+    return tuple(map(operator.add, one, two))
+
+
+def paths(nodes):
+    """{path: (calls, inclusive)} of {id: (parent's id, address, calls, inclusive)}"""
+    known = {0: ()}
+
+    def path(number):
+        todo = []
+        while number not in known:
+            todo.append(number)
+            number = nodes[number][0]
+        for number in reversed(todo):
+            parent, address, *_ = nodes[number]
+            known[number] = (*known[parent], address)
+        return known[todo[0] if todo else number]
+    return {path(number): node[2:] for number, node in nodes.items()}
 
 
 def parse(text):
     """[Region] of what the plugin wrote, or Fail if it is not complete."""
-    regions, now, ended = [], None, None
+    regions, now, nodes, ended = [], None, {}, None
     for line in text.splitlines():
         word, *rest = line.split()
         if word == 'error':
@@ -89,17 +102,17 @@ def parse(text):
         if ended is not None:
             raise Fail('the profile goes on after its end')
         if word == 'region' and now is None:
-            now = Region(int(rest[0]), int(rest[1]))
+            now, nodes = Region(int(rest[0]), int(rest[1])), {}
         elif word == 'insn' and now:
             now.insns[int(rest[0], 16)] = int(rest[1])
-        elif word == 'func' and now:
-            now.funcs[int(rest[0], 16)] = (int(rest[1]), int(rest[2]))
-        elif word == 'edge' and now:
-            now.edges[int(rest[0], 16), int(rest[1], 16)] = (int(rest[2]), int(rest[3]))
+        elif word == 'node' and now:
+            number, parent, address, calls, inclusive = rest
+            nodes[int(number)] = (int(parent), int(address, 16), int(calls), int(inclusive))
         elif word == 'end' and now and int(rest[0]) == now.number:
             got = sum(now.insns.values())
             if got != now.total:
                 raise Fail(f'region {now.number} has {got} instructions, not {now.total}')
+            now.calls = paths(nodes)
             regions.append(now)
             now = None
         elif word == 'regions' and now is None:
@@ -138,7 +151,8 @@ def symbols(system_map, elf):
             continue
         address = int(address, 16)
         function, file = elf.get((address, name), (False, ''))
-        found = (not function, 'TtWw'.index(kind), len(name) - len(name.lstrip('_')), name, file)
+        underscores = len(name) - len(name.lstrip('_'))
+        found = not function, 'TtWw'.index(kind), underscores, name, file
         best[address] = min(best.get(address, found), found)
     return [(address, *found[-2:]) for address, found in sorted(best.items())]
 
@@ -183,11 +197,12 @@ def agree(total, want):
 
 
 def choose(regions, want, name):
-    """What the figure was measured in: the last region that agrees with it or, if it is
-    the sum of several, the last ones next to each other that together do."""
-    for region in reversed(regions):
-        if agree(region.total, want):
-            return region
+    """What the figure was measured in: the region that is nearest to it, the last of
+    several or, if it is the sum of several, those next to each other that together agree
+    with it."""
+    nearest = min(reversed(regions), key=lambda region: abs(region.total - want), default=None)
+    if nearest and agree(nearest.total, want):
+        return nearest
     for end in range(len(regions), 0, -1):
         total = 0
         for start in range(end - 1, -1, -1):
@@ -210,28 +225,30 @@ class Line:
 
 
 def count(region, names):
-    """{function: Line}"""
+    """{function: Line}, and {path of functions: (calls, inclusive)}"""
     lines = defaultdict(Line)
     for address, times in region.insns.items():
         lines[names[address]].own += times
-    for address, (calls, inclusive) in region.funcs.items():
+    tree = defaultdict(lambda: (0, 0))
+    for path, taken in region.calls.items():
         # A part is entered from its parent, which has all that it takes already.
-        if address not in names.parts:
-            line = lines[names[address]]
-            line.calls += calls
-            line.inclusive += inclusive
-    return dict(lines)
+        if path[-1] not in names.parts:
+            where = tuple(names[address] for address in path if address not in names.parts)
+            tree[where] = add(tree[where], taken)
+    for path, (calls, inclusive) in tree.items():
+        lines[path[-1]].calls += calls
+        if path[-1] not in path[:-1]:
+            lines[path[-1]].inclusive += inclusive
+    return dict(lines), dict(tree)
 
 
-def callers(region, names):
+def callers(tree):
     """{function: {caller: (calls, inclusive)}}"""
-    out = defaultdict(dict)
-    for (caller, callee), (calls, inclusive) in region.edges.items():
-        one, two = names[caller] if caller else BEFORE, names[callee]
-        if one != two:
-            old = out[two].get(one, (0, 0))
-            out[two][one] = (old[0] + calls, old[1] + inclusive)
-    return dict(out)
+    out = defaultdict(lambda: defaultdict(lambda: (0, 0)))
+    for path, taken in tree.items():
+        caller = path[-2] if len(path) > 1 else BEFORE
+        out[path[-1]][caller] = add(out[path[-1]][caller], taken)
+    return out
 
 
 def figure(text, name):
@@ -246,34 +263,43 @@ def figure(text, name):
                '`make bench`')
 
 
-def table(title, lines, calling, number, want):
-    """The text: what the figure is, functions by their own cost, who calls the dearest of
-    them, and functions by their inclusive cost."""
+def table(title, lines, tree, number, want):
+    """The text: what the figure is, the functions by their own cost, the tree of calls as
+    far as they cost something, and who calls the dearest functions."""
     total = sum(line.own for line in lines.values())
     out = [title, f'{total} instructions counted, {want} measured by the benchmark '
            f'({(total - want) / want * 100:+.4f} %), {number} vectors or operations', '',
            f'{"per vector":>12} {"share":>7} {"calls":>9} {"inclusive":>12}  function']
-
-    def row(line, name):
-        return (f'{line.own / number:12.1f} {line.own / total * 100:6.2f}% '
-                f'{line.calls / number:9.2f} {line.inclusive / number:12.1f}  {name}')
     own = sorted(lines.items(), key=lambda item: (-item[1].own, item[0]))
-    out += [row(line, name) for name, line in own if line.own]
+    out += [f'{line.own / number:12.1f} {line.own / total * 100:6.2f}% '
+            f'{line.calls / number:9.2f} {line.inclusive / number:12.1f}  {name}'
+            for name, line in own if line.own]
     out += [f'{total / number:12.1f} 100.00% {"":9} {"":12}  total', '',
-            'Who calls the dearest: calls and inclusive instructions per vector']
+            'The tree of calls: instructions per vector until the function returns, and calls',
+            *branches(tree, number, total * SMALL),
+            '', 'Who calls the dearest functions, the same way']
+    calling = callers(tree)
     for name, _ in own[:CALLED]:
         found = sorted(calling.get(name, {}).items(), key=lambda item: (-item[1][1], item[0]))
         if found:
-            out.append(f'  {name}')
-        out += [f'{calls / number:12.2f} {inclusive / number:12.1f}    {caller}'
-                for caller, (calls, inclusive) in found[:CALLERS]]
-    out += ['', 'By inclusive cost: instructions per vector, until the function returns',
-            f'{"inclusive":>12} {"share":>7} {"calls":>9} {"own":>12}  function']
-    whole = sorted(lines.items(), key=lambda item: (-item[1].inclusive, item[0]))
-    out += [f'{line.inclusive / number:12.1f} {line.inclusive / total * 100:6.2f}% '
-            f'{line.calls / number:9.2f} {line.own / number:12.1f}  {name}'
-            for name, line in whole[:INCLUSIVE] if line.inclusive]
+            out.append(f'{"":23} {name}')
+        out += [row(taken, number, f'  {caller}') for caller, taken in found[:CALLERS]]
     return '\n'.join(out) + '\n'
+
+
+def row(taken, number, text):
+    calls, inclusive = taken
+    return f'{inclusive / number:12.1f} {calls / number:9.2f}  {text}'
+
+
+def branches(tree, number, least, top=()):
+    """The lines of a tree below a path, for what costs at least so much"""
+    below = sorted(((path, taken) for path, taken in tree.items()
+                    if path[:-1] == top and taken[1] >= least),
+                   key=lambda item: (-item[1][1], item[0]))
+    for path, taken in below:
+        yield row(taken, number, '  ' * len(top) + path[-1])
+        yield from branches(tree, number, least, path)
 
 
 # --- the plugin ------------------------------------------------------------
@@ -298,52 +324,56 @@ def plugin():
 
 @dataclass
 class Profile:
-    """What take() has found. count() of it adds up to total, the benchmark has measured
-    want instructions for number vectors."""
+    """A figure's: the text, {function: Line}, and the sum of these, which has been found to
+    be what the benchmark has measured."""
     text: str
     lines: dict
     total: int
     want: int
-    number: int
 
 
-def take(which, machine, case, log):
-    """The profile of one of the benchmark's figures, from one boot."""
+def take(which, machine, cases, log):
+    """{case: Profile} of some of the benchmark's figures, from one boot."""
     built = bench.get(which)
     system_map = (built / 'System.map').read_text(encoding='ascii')
     elf = elf_symbols(run(['readelf', '-sW', built / 'vmlinux']))
-    names = Names(symbols(system_map, elf))
     with tempfile.TemporaryDirectory(prefix='ims-profile-') as tmp:
         raw, called = Path(tmp) / 'raw', Path(tmp) / 'functions'
         called.write_text(''.join(f'{address:x}\n' for address in callable_at(elf, system_map)),
                           encoding='ascii')
-        text = bench.boot_one(which, machine, log, only=case, hardware=(
+        text = bench.boot_one(which, machine, log, only=','.join(cases), hardware=(
             '-plugin', f'{plugin()},out={raw},funcs={called}'))
-        number, want = figure(text, case)
+        figures = {case: figure(text, case) for case in cases}
         regions = parse(raw.read_text(encoding='ascii'))
-    region = choose(regions, want, case)
-    lines = count(region, names)
-    title = f'{case} on {which}, {machine}: instructions by function'
-    return Profile(table(title, lines, callers(region, names), number, want), lines,
-                   region.total, want, number)
+    names = Names(symbols(system_map, elf))
+    return {case: judge(f'{case} on {which}, {machine}', regions, names, *figures[case])
+            for case in cases}
+
+
+def judge(name, regions, names, number, want):
+    """The Profile of a figure, or Fail if nothing adds up to it"""
+    region = choose(regions, want, name)
+    lines, tree = count(region, names)
+    return Profile(table(f'{name}: instructions by function', lines, tree, number, want),
+                   lines, region.total, want)
 
 
 def head(text, most=45):
-    """The beginning of a table, with its total."""
-    rows = text.split('\n\nWho calls', 1)[0].splitlines()
+    """The beginning of a table, with its total"""
+    rows = text.split('\n\nThe tree', 1)[0].splitlines()
     if len(rows) > most:
-        rows[most - 1:-1] = [f'{"":12} {"":7} {"":9} {"":12}  ... {len(rows) - most} more']
+        rows[most - 1:-1] = [f'{"":12} {"":7} {"":9} {"":12}  {len(rows) - most} more']
     return '\n'.join(rows)
 
 
 def profile():
     """make profile"""
-    case = os.environ.get('CASE') or CASE
+    cases = (os.environ.get('CASE') or CASE).split(',')
     which = os.environ.get('KERNEL') or 'series'
-    machine = os.environ.get('MACHINE') or 'intel-ir'
-    suffix = '' if machine == 'intel-ir' else f'-{machine}'
-    path = WHERE / f'{which}-{case}{suffix}.txt'
-    found = take(which, machine, case, path.with_suffix('.log'))
-    write_atomic(path, found.text)
-    say(head(found.text))
-    say(f'profile: {path}')
+    machine = os.environ.get('MACHINE') or MACHINE
+    where = '' if machine == MACHINE else f'-{machine}'
+    found = take(which, machine, cases, WHERE / f'{which}{where}.log')
+    for case, one in found.items():
+        path = WHERE / f'{which}-{case}{where}.txt'
+        write_atomic(path, one.text)
+        say(f'{head(one.text)}\n\nprofile: {path}')
