@@ -124,7 +124,7 @@ def help_lists(log):
     note(log, text)
     makefile = (ROOT / 'Makefile').read_text(encoding='utf-8')
     for name in ('help', 'deps', 'tree', 'export', 'mail', 'kernel', 'qemu', 'boot', 'stress',
-                 'bench', 'bench-record', 'check', 'paths', 'clean'):
+                 'bench', 'bench-record', 'profile', 'check', 'paths', 'clean'):
         expect(re.search(rf'^{name}:', makefile, re.M), f'the Makefile has no target {name}')
         expect(re.search(rf'^  make {name}\s+\S', text, re.M),
                f'make help has no line for {name}')

@@ -275,31 +275,34 @@ def table(title, lines, tree, number, want):
             f'{line.calls / number:9.2f} {line.inclusive / number:12.1f}  {name}'
             for name, line in own if line.own]
     out += [f'{total / number:12.1f} 100.00% {"":9} {"":12}  total', '',
-            'The tree of calls: instructions per vector until the function returns, and calls',
+            'The tree of calls, as far as it costs something',
+            f'{"inclusive":>12} {"own":>9} {"calls":>9}',
             *branches(tree, number, total * SMALL),
-            '', 'Who calls the dearest functions, the same way']
+            '', 'Who calls the dearest functions', f'{"inclusive":>12} {"":9} {"calls":>9}']
     calling = callers(tree)
     for name, _ in own[:CALLED]:
         found = sorted(calling.get(name, {}).items(), key=lambda item: (-item[1][1], item[0]))
         if found:
-            out.append(f'{"":23} {name}')
-        out += [row(taken, number, f'  {caller}') for caller, taken in found[:CALLERS]]
+            out.append(f'{"":34}{name}')
+        out += [f'{inclusive / number:12.1f} {"":9} {calls / number:9.2f}    {caller}'
+                for caller, (calls, inclusive) in found[:CALLERS]]
     return '\n'.join(out) + '\n'
 
 
-def row(taken, number, text):
-    calls, inclusive = taken
-    return f'{inclusive / number:12.1f} {calls / number:9.2f}  {text}'
+def branches(tree, number, least):
+    """The lines of a tree of calls, for what costs at least so much"""
+    below = defaultdict(list)
+    for path, (calls, inclusive) in tree.items():
+        below[path[:-1]].append((-inclusive, path, calls))
 
-
-def branches(tree, number, least, top=()):
-    """The lines of a tree below a path, for what costs at least so much"""
-    below = sorted(((path, taken) for path, taken in tree.items()
-                    if path[:-1] == top and taken[1] >= least),
-                   key=lambda item: (-item[1][1], item[0]))
-    for path, taken in below:
-        yield row(taken, number, '  ' * len(top) + path[-1])
-        yield from branches(tree, number, least, path)
+    def lines(top):
+        for inclusive, path, calls in sorted(below[top]):
+            if -inclusive >= least:
+                own = -inclusive + sum(more for more, _, _ in below[path])
+                yield (f'{-inclusive / number:12.1f} {own / number:9.1f} {calls / number:9.2f}  '
+                       f'{"  " * len(top)}{path[-1]}')
+                yield from lines(path)
+    return list(lines(()))
 
 
 # --- the plugin ------------------------------------------------------------
