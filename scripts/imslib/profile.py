@@ -24,7 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import bench, kernel, qemu, verdict
-from .util import BUILD, ROOT, Fail, digest, entry, fresh_log, run, say, step, write_atomic
+from .util import (BUILD, ROOT, Fail, digest, entry, fresh_log, run, say, step,
+                   write_atomic)
 
 SOURCE = ROOT / 'qemu/plugins/ims-profile.c'
 PLUGIN = 'ims-profile.so'
@@ -310,17 +311,17 @@ def branches(tree, number, least):
 def plugin():
     """The plugin, built against the header of the QEMU that is used."""
     header = qemu.get() / 'qemu-plugin.h'
-    glib = run(['pkg-config', '--modversion', '--cflags', '--libs', 'glib-2.0'])
-    _, flags, *_ = glib.splitlines()
+    flags = run(['pkg-config', '--cflags', '--libs', 'glib-2.0']).split()
+    version = run(['pkg-config', '--modversion', 'glib-2.0'])
 
     def build(out):
         say('profile: building the plugin')
         step('profile: plugin',
              ['gcc', '-std=gnu11', '-O2', '-g0', '-fPIC', '-shared', '-fvisibility=hidden',
               '-Wall', '-Wextra', '-Wno-unused-parameter', '-Werror', f'-I{header.parent}',
-              '-o', out / PLUGIN, SOURCE, *flags.split()], log=fresh_log('profile-plugin'))
-    return entry('profile-plugin', digest(SOURCE, header, glib, kernel.compiler()),
-                 build) / PLUGIN
+              '-o', out / PLUGIN, SOURCE, *flags], log=fresh_log('profile-plugin'))
+    key = digest(SOURCE, header, version, *flags, kernel.compiler())
+    return entry('profile-plugin', key, build) / PLUGIN
 
 
 # --- a profile -------------------------------------------------------------
