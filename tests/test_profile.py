@@ -141,6 +141,10 @@ class Choose(unittest.TestCase):
         self.assertEqual((found.total, found.insns[TOP]), (100001, 100001))
         self.assertEqual(found.calls, {(TOP,): (3, 100001)})
 
+    def test_a_sum_that_is_nearer_than_its_part(self):
+        found = profile.choose(self.regions(99950, 52, 99951), 100000, 'x')
+        self.assertEqual(found.total, 100002)
+
     def test_one_that_differs_too_much(self):
         with self.assertRaisesRegex(Fail, 'no region has its 100000 instructions.* 100101'):
             profile.choose(self.regions(100101), 100000, 'x')

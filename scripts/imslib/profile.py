@@ -198,20 +198,20 @@ def agree(total, want):
 
 
 def choose(regions, want, name):
-    """What the figure was measured in: the region that is nearest to it, the last of
-    several or, if it is the sum of several, those next to each other that together agree
-    with it."""
-    nearest = min(reversed(regions), key=lambda region: abs(region.total - want), default=None)
-    if nearest and agree(nearest.total, want):
-        return nearest
+    """What the figure was measured in: the region, or several next to each other, which
+    together are nearest to it; the last of those that are the same."""
+    best = None
     for end in range(len(regions), 0, -1):
         total = 0
         for start in range(end - 1, -1, -1):
             total += regions[start].total
-            if agree(total, want):
-                return functools.reduce(operator.add, regions[start:end])
+            off = abs(total - want)
+            if agree(total, want) and (not best or off < best[0]):
+                best = off, regions[start:end]
             if total > want:
                 break
+    if best:
+        return functools.reduce(operator.add, best[1])
     raise Fail(f'{name}: no region has its {want} instructions; there are '
                f'{", ".join(str(r.total) for r in regions[-8:]) or "none"}')
 
