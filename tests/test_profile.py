@@ -183,7 +183,8 @@ class Table(unittest.TestCase):
         self.assertEqual(found['first'], {profile.BEFORE: (1, 25), 'twice (one.c)': (1, 10)})
 
     def test_the_tree_leaves_out_what_is_small(self):
-        lines = profile.branches({('a',): (10, 90), ('a', 'b'): (20, 60), ('c',): (1, 5)}, 10, 6)
+        tree = {('a',): (10, 90), ('a', 'b'): (20, 60), ('c',): (1, 5)}
+        lines = profile.branches(tree, 10, 6)
         self.assertEqual([line.split() for line in lines],
                          [['9.0', '3.0', '1.00', 'a'], ['6.0', '6.0', '2.00', 'b']])
         self.assertLess(lines[0].index('a'), lines[1].index('b'))

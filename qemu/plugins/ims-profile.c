@@ -24,11 +24,14 @@
  * by their addresses, which the file funcs= has, one a line; without it there
  * are no nodes.
  *
+ * A region is from the first rdtsc after the beginning, with it, to the last
+ * one before the end, without it, so that with -icount shift=0 its total is
+ * their difference. What lies between that and the end is left out again; it
+ * has to be a few instructions in a row.
+ *
  * Instructions are counted one by one, not by blocks: an exception, an
- * interrupt or an access to a device leaves a block in its middle. With
- * -icount shift=0 the sum is what the guest's TSC counts, but for the few
- * instructions between the marks and the two reads of it. What faults and is
- * executed again is counted twice.
+ * interrupt or an access to a device leaves a block in its middle. What faults
+ * and is executed again is counted twice.
  *
  * Frames of the shadow stack are found by the address where a call has left
  * its return address, so that neither a task switch nor an interrupt
@@ -47,6 +50,9 @@
 
 /* Kernel addresses of x86_64 */
 #define KERNEL_START 0xffff800000000000ULL
+
+/* The most that can be in a row between the last rdtsc and the end */
+#define TAIL_SIZE 256
 
 /* Kernel stacks are this big, and aligned to it */
 #define STACK_SHIFT 14
@@ -94,8 +100,13 @@ static uint64_t stack_number;
 /* Instructions since the start, and when the region began */
 static uint64_t total;
 static uint64_t total_before;
+/* The beginning was met, and the rdtsc after it */
+static bool armed;
 static bool active;
 static unsigned int regions;
+/* The last rdtsc: where it is, and the total in front of it */
+static uint64_t read_at;
+static uint64_t total_read;
 
 /* The access to the stack by the call or return that is executed */
 static unsigned int awaited;
@@ -249,13 +260,18 @@ static void on_entry(unsigned int cpu, void *udata)
 
 static void on_begin(unsigned int cpu, void *udata)
 {
-    GHashTableIter iter;
-    gpointer value;
-
-    if (active) {
+    if (armed) {
         fprintf(out, "error region %u has not ended\n", regions);
         return;
     }
+    armed = true;
+}
+
+static void region_start(void)
+{
+    GHashTableIter iter;
+    gpointer value;
+
     g_hash_table_iter_init(&iter, counters);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         ((Counter *)value)->before = ((Counter *)value)->count;
@@ -265,6 +281,39 @@ static void on_begin(unsigned int cpu, void *udata)
     regions++;
     total_before = total;
     active = true;
+}
+
+static void on_rdtsc(unsigned int cpu, void *udata)
+{
+    if (!armed) {
+        return;
+    }
+    if (!active) {
+        region_start();
+    }
+    read_at = ((Counter *)udata)->address;
+    total_read = total;
+}
+
+/* Leave out what was executed since the last rdtsc, once each and in a row */
+static bool tail_drop(uint64_t end)
+{
+    uint64_t left = total - total_read;
+    uint64_t address;
+
+    if (end < read_at || end - read_at > TAIL_SIZE) {
+        return false;
+    }
+    for (address = read_at; address < end; address++) {
+        Counter *counter = g_hash_table_lookup(counters, &address);
+
+        if (counter && counter->count != counter->before) {
+            counter->count--;
+            left--;
+        }
+    }
+    total = total_read;
+    return !left;
 }
 
 static void write_insn(Counter *counter)
@@ -281,13 +330,17 @@ static void on_end(unsigned int cpu, void *udata)
     GHashTableIter iter;
     gpointer value;
 
+    /* An end that is passed outside of regions as well */
     if (!active) {
-        fprintf(out, "error a region ends after %u that has not begun\n",
-                regions);
         return;
     }
+    armed = false;
     active = false;
     stacks_clear();
+    if (!tail_drop(((Counter *)udata)->address)) {
+        fprintf(out, "error region %u ends too far from its last rdtsc\n",
+                regions);
+    }
     fprintf(out, "region %u %" PRIu64 "\n", regions, total - total_before);
     write_insn(&outside);
     g_hash_table_iter_init(&iter, counters);
@@ -353,8 +406,13 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
         if (is_mark(mark_end, data, size)) {
             qemu_plugin_register_vcpu_insn_exec_cb(insn, on_end,
                                                    QEMU_PLUGIN_CB_NO_REGS,
-                                                   NULL);
+                                                   counter);
             continue;
+        }
+        if (size == 2 && data[0] == 0x0f && data[1] == 0x31) {
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, on_rdtsc,
+                                                   QEMU_PLUGIN_CB_NO_REGS,
+                                                   counter);
         }
         qemu_plugin_register_vcpu_insn_exec_inline(
             insn, QEMU_PLUGIN_INLINE_ADD_U64, &counter->count, 1);
@@ -384,7 +442,7 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 
 static void at_exit(qemu_plugin_id_t id, void *udata)
 {
-    if (active) {
+    if (armed) {
         fprintf(out, "error region %u has not ended\n", regions);
     }
     fprintf(out, "regions %u\n", regions);

@@ -28,7 +28,7 @@ from pathlib import Path
 
 from . import base as basemod
 from . import (bench, boot, cocci, compare, cross, devices, docs, initramfs, kernel, kunit, ntb,
-               qemu, rules, series, verdict)
+               profile, qemu, rules, series, verdict)
 from .util import (BUILD, ROOT, Fail, cache, clean_env, digest, digest_code, entry,
                    fresh_log, git, git_env, have_entry, jobs, locked, run, say, scratch, step)
 
@@ -844,6 +844,23 @@ def higher_figures(log):
                    and found.above[0].startswith(f'{machine}: {name}: '),
                    f'{machine}: {name} 3 % above the record is not noticed; see {log}')
     say(f'        {sum(len(values) for values in now.values())} figures')
+
+
+@test('bench: the profile adds up')
+def profile_adds_up(log):
+    case = 'msix-alloc.64'
+    found = profile.take('series', profile.MACHINE, [case], log.with_suffix('.guest.log'))[case]
+    note(log, found.text)
+    counted = sum(line.own for line in found.lines.values())
+    expect(profile.agree(counted, found.want),
+           f'{counted} instructions by function, {found.want} in the figure; see {log}')
+    whole = found.lines['pci_alloc_irq_vectors_affinity'].inclusive
+    expect(profile.agree(whole, found.want),
+           f'{whole} instructions below what is called, {found.want} in the figure; see {log}')
+    for name in ('__irq_domain_alloc_irqs', 'intel_irq_remapping_alloc'):
+        line = found.lines.get(name)
+        expect(line and line.own and line.calls, f'{name} is not in the profile; see {log}')
+    say(f'        {counted} instructions in {len(found.lines)} functions')
 
 
 def demo(machine, shows, lines):
