@@ -172,6 +172,13 @@ class Table(unittest.TestCase):
         self.assertEqual(lines['parent'], profile.Line(1000, 1000, 4))
         self.assertEqual(tree, {('parent',): (4, 1000), ('parent', 'by_name'): (3, 1)})
 
+    def test_a_part_that_another_function_enters(self):
+        region = profile.parse(RAW.replace('node 1 0 ffffffff81000300 4 1000',
+                                           'node 1 0 ffffffff81000000 4 1000'))[1]
+        lines, tree = profile.count(region, names())
+        self.assertEqual(lines['parent'], profile.Line(1000, 350, 2))
+        self.assertEqual(tree['first', 'parent'], (2, 350))
+
     def test_what_calls_itself_is_inclusive_once(self):
         lines, _ = profile.count(profile.parse(RAW)[0], names())
         self.assertEqual(lines['first'], profile.Line(10, 25, 2))

@@ -224,6 +224,15 @@ class Line:
     calls: int = 0
 
 
+def functions(path, names):
+    """The path with names, where a part that its parent has entered is none of its own."""
+    out = []
+    for address in path:
+        if address not in names.parts or out[-1:] != [names[address]]:
+            out.append(names[address])
+    return tuple(out)
+
+
 def count(region, names):
     """{function: Line}, and {path of functions: (calls, inclusive)}"""
     lines = defaultdict(Line)
@@ -231,10 +240,10 @@ def count(region, names):
         lines[names[address]].own += times
     tree = defaultdict(lambda: (0, 0))
     for path, taken in region.calls.items():
-        # A part is entered from its parent, which has all that it takes already.
-        if path[-1] not in names.parts:
-            where = tuple(names[address] for address in path if address not in names.parts)
-            tree[where] = add(tree[where], taken)
+        called = functions(path, names)
+        # What a part takes that its parent has entered is in the parent's already.
+        if path[-1] not in names.parts or called != functions(path[:-1], names):
+            tree[called] = add(tree[called], taken)
     for path, (calls, inclusive) in tree.items():
         lines[path[-1]].calls += calls
         if path[-1] not in path[:-1]:
