@@ -336,11 +336,11 @@ static void on_end(unsigned int cpu, void *udata)
     }
     armed = false;
     active = false;
-    stacks_clear();
     if (!tail_drop(((Counter *)udata)->address)) {
         fprintf(out, "error region %u ends too far from its last rdtsc\n",
                 regions);
     }
+    stacks_clear();
     fprintf(out, "region %u %" PRIu64 "\n", regions, total - total_before);
     write_insn(&outside);
     g_hash_table_iter_init(&iter, counters);
