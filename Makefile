@@ -7,9 +7,10 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 
 # What a user may set, on the command line or in the environment.
 export KERNEL_SRC QEMU_SRC IMS_CACHE MACHINE ONLY JOBS TREE SIGNOFF V FORCE PORT ROUNDS CPUS
+export CASE KERNEL
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 	@sed -n 's/^#= /  /p' Makefile
 
 deps: ## install what is missing (as root), or print the line that does
@@ -36,6 +37,16 @@ boot: deps ## boot it and show IMS at work (MACHINE=, see configs/machines.toml)
 stress: deps ## only the stress test (ROUNDS=N, CPUS=N, MACHINE=)
 	@scripts/ims stress
 
+bench: ## figures beside those of 6.1 and 6.12, in build/bench (ONLY=short, or names)
+	@scripts/deps bench
+	@scripts/ims bench
+
+bench-record: deps ## record what `make check` compares the figures with
+	@scripts/ims bench-record
+
+profile: deps ## instructions by function (CASE=figure[,figure] KERNEL=series|base|6.12)
+	@scripts/ims profile
+
 check: deps ## every test there is (ONLY=regex for some, ROUNDS=N of the stress test)
 	@scripts/ims check
 
@@ -45,7 +56,7 @@ paths: ## NAME=path of what is built
 clean: ## remove build/, not the cache (FORCE=1 throws work away)
 	@scripts/ims clean
 
-.PHONY: help deps tree export mail kernel qemu boot stress check paths clean
+.PHONY: help deps tree export mail kernel qemu boot stress bench bench-record profile check paths clean
 
 #= 
 #= kernel and boot take build/linux as it stands, if it is there, and else the

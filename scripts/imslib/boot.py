@@ -3,7 +3,6 @@
 import os
 import re
 import selectors
-import socket
 import subprocess
 import sys
 import tempfile
@@ -55,14 +54,23 @@ def machine_row(name):
     return rows[name]
 
 
-def command(row, binary, image, initrd, append, ports, hardware=()):
+def engine():
+    """QEMU's options for how the CPUs run, how many there are, and their memory."""
+    return ('-accel', 'tcg,thread=multi', '-smp', cpus(), '-m', MEMORY)
+
+
+def cpus_of(options):
+    return options[options.index('-smp') + 1]
+
+
+def command(row, binary, image, initrd, append, ports, hardware=(), runs=None):
     """QEMU's command line. ports are the file descriptors of the serial lines,
-    hardware is what a test wants beside the machine's own."""
-    cmd = [binary, '-nodefaults', '-no-user-config', '-accel', 'tcg,thread=multi',
-           '-smp', cpus(), '-m', MEMORY, '-display', 'none', '-no-reboot',
-           *row['qemu'], *hardware, '-device', 'ims-testdev']
+    hardware is what a test wants beside the machine's own, runs is what it wants for
+    engine()."""
+    cmd = [binary, '-nodefaults', '-no-user-config', *(runs or engine()),
+           '-display', 'none', '-no-reboot', *row['qemu'], *hardware, '-device', 'ims-testdev']
     for number, port in enumerate(ports):
-        cmd += ['-chardev', f'socket,id=serial{number},fd={port}', '-serial',
+        cmd += ['-chardev', f'file,id=serial{number},path=/dev/fd/{port}', '-serial',
                 f'chardev:serial{number}']
     return [*cmd, '-kernel', image, '-initrd', initrd, '-append', append]
 
@@ -91,21 +99,29 @@ class Recorder:
                 self.line(source, rest.decode(errors='replace') + ' [cut]')
 
 
+def pipe():
+    """Both ends of one: what is read from, what is written to."""
+    ends = os.pipe()
+    return os.fdopen(ends[0], 'rb', 0), os.fdopen(ends[1], 'wb', 0)
+
+
 def execute(cmd_for, log, show=None, silence=SILENCE, total=TOTAL):
     """Run QEMU, record its serial lines and its messages until it ends or hangs.
     cmd_for(file descriptors) gives its command line."""
     names = ('kernel', 'tests ')
-    pairs = [socket.socketpair() for _ in names]
+    # A pipe holds as good as all that a run says. Of a socket, where QEMU writes single
+    # bytes, some hundred fill it, and then the guest would have to wait for us.
+    pairs = [pipe() for _ in names]
     theirs = [pair[1] for pair in pairs]
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, 'w', encoding='utf-8') as file, selectors.DefaultSelector() as wait:
         recorder = Recorder(file, show)
-        cmd = cmd_for([s.fileno() for s in theirs])
+        cmd = cmd_for([port.fileno() for port in theirs])
         recorder.line('runner', 'run: ' + ' '.join(str(c) for c in cmd))
         with Child(cmd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=clean_env(),
-                   pass_fds=[s.fileno() for s in theirs]) as proc:
-            for sock in theirs:
-                sock.close()
+                   pass_fds=[port.fileno() for port in theirs]) as proc:
+            for port in theirs:
+                port.close()
             for name, (ours, _) in zip(names, pairs):
                 wait.register(ours, selectors.EVENT_READ, name)
             wait.register(proc.stdout, selectors.EVENT_READ, 'qemu')
@@ -183,10 +199,11 @@ def cpus():
 
 
 def boot_image(row, image, initrd, programs, log, extra=(), label='guest', echo=False,
-               required=(), silence=SILENCE, total=TOTAL, hardware=()):
-    """Boot a bzImage, run programs (see scripts/guest/init), judge the log."""
+               required=(), silence=SILENCE, total=TOTAL, hardware=(), runs=None):
+    """Boot a bzImage, run programs (see scripts/guest/init), judge the log. hardware and
+    runs are command()'s."""
     append = ' '.join((*COMMON, *extra, f'ims.run={programs}', f'ims.expect={row["expect"]}',
-                       f'ims.cpus={cpus()}'))
+                       f'ims.cpus={cpus_of(runs or engine())}'))
     rounds = stress_rounds()
     if rounds:
         append += f' ims.rounds={rounds}'
@@ -194,7 +211,7 @@ def boot_image(row, image, initrd, programs, log, extra=(), label='guest', echo=
     binary = qemu.get() / 'qemu-system-x86_64'
     with locked(f'log-{digest(str(log.resolve()))}'):
         text = execute(lambda ports: command(row, binary, image, initrd, append, ports,
-                                             hardware), log,
+                                             hardware, runs), log,
                        show=Shower(label, echo), silence=silence, total=total)
     return verdict.judge(text, ('guest', *required, 'aftermath'), row.get('may_skip', ()))
 

@@ -27,8 +27,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from . import base as basemod
-from . import (boot, cocci, compare, cross, devices, docs, initramfs, kernel, kunit, ntb,
-               qemu, rules, series, verdict)
+from . import (bench, boot, cocci, compare, cross, devices, docs, initramfs, kernel, kunit, ntb,
+               profile, qemu, rules, series, verdict)
 from .util import (BUILD, ROOT, Fail, cache, clean_env, digest, digest_code, entry,
                    fresh_log, git, git_env, have_entry, jobs, locked, run, say, scratch, step)
 
@@ -124,9 +124,10 @@ def help_lists(log):
     note(log, text)
     makefile = (ROOT / 'Makefile').read_text(encoding='utf-8')
     for name in ('help', 'deps', 'tree', 'export', 'mail', 'kernel', 'qemu', 'boot', 'stress',
-                 'check', 'paths', 'clean'):
+                 'bench', 'bench-record', 'profile', 'check', 'paths', 'clean'):
         expect(re.search(rf'^{name}:', makefile, re.M), f'the Makefile has no target {name}')
-        expect(re.search(rf'^  make {name}\s+\S', text, re.M), f'make help has no line for {name}')
+        expect(re.search(rf'^  make {name}\s+\S', text, re.M),
+               f'make help has no line for {name}')
 
 
 @test('series: tree, patches and linux/ agree')
@@ -375,23 +376,26 @@ def missing_package(log):
     # Somebody else may not be able to read this checkout.
     with tempfile.TemporaryDirectory() as tmp:
         top = Path(tmp)
-        for name in ('scripts/deps', 'configs/packages'):
-            (top / name).parent.mkdir()
+        for name in ('scripts/deps', 'configs/packages', 'configs/packages-bench'):
+            (top / name).parent.mkdir(exist_ok=True)
             shutil.copy(ROOT / name, top / name)
-        # dpkg-query as it answers where sparse is not installed.
+        # dpkg-query as it answers where these are not installed.
         (top / 'dpkg-query').write_text(
-            '#!/bin/sh\n/usr/bin/dpkg-query "$@" | grep -v "installed sparse$"\n',
+            '#!/bin/sh\n/usr/bin/dpkg-query "$@" | '
+            'grep -v -e "installed sparse$" -e "installed linux-source-6.12$"\n',
             encoding='ascii')
         for path in (top, *top.rglob('*')):
             path.chmod(0o755)
-        done = run(['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', 'env',
-                    f'PATH={top}:{os.environ["PATH"]}', 'bash', top / 'scripts/deps'],
-                   check=False, cwd='/')
-        note(log, done.stdout + done.stderr)
-        expect(done.returncode != 0, f'deps does not fail; see {log}')
-        lines = done.stderr.strip().splitlines()
-        expect(len(lines) == 1 and re.search(r'apt-get install .*\bsparse$', lines[0]),
-               f'deps does not print the apt-get line; see {log}')
+        for extra, missing in (((), 'sparse'), (('bench',), 'sparse linux-source-6.12')):
+            done = run(['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', 'env',
+                        f'PATH={top}:{os.environ["PATH"]}', 'bash', top / 'scripts/deps',
+                        *extra], check=False, cwd='/')
+            note(log, done.stdout + done.stderr)
+            expect(done.returncode != 0, f'deps does not fail; see {log}')
+            lines = done.stderr.strip().splitlines()
+            expect(len(lines) == 1 and re.search(rf'apt-get install [^ ]+ [^ ]+ {missing}$',
+                                                 lines[0]),
+                   f'deps does not print the apt-get line; see {log}')
 
 
 @test('bad input: a patch that does not apply')
@@ -819,6 +823,44 @@ def ntb_spoilt(what, says):
 
 for _what, _says in ntb.SPOILT.items():
     test(f'ntb: a spoilt {_what} is noticed', beside=True)(ntb_spoilt(_what, _says))
+
+
+# --- figures ---------------------------------------------------------------
+
+@test(f'bench: no figure is more than {bench.ABOVE * 100:.0f} % above the recorded one')
+def figures(log):
+    bench.gate(CHECK, lambda text: note(log, text))
+
+
+@test('bench: a figure above the recorded one is noticed')
+def higher_figures(log):
+    now = bench.short_runs(CHECK)
+    for machine, values in now.items():
+        for name in values:
+            # Each alone, as if the record had been made of a faster kernel.
+            found = bench.judge(now, bench.lowered(now, machine, name))
+            note(log, f'{found.above}')
+            expect(len(found.above) == 1 and found.above == found.wrong()
+                   and found.above[0].startswith(f'{machine}: {name}: '),
+                   f'{machine}: {name} 3 % above the record is not noticed; see {log}')
+    say(f'        {sum(len(values) for values in now.values())} figures')
+
+
+@test('bench: the profile adds up')
+def profile_adds_up(log):
+    case = 'msix-alloc.64'
+    found = profile.take('series', profile.MACHINE, [case], log.with_suffix('.guest.log'))[case]
+    note(log, found.text)
+    counted = sum(line.own for line in found.lines.values())
+    expect(profile.agree(counted, found.want),
+           f'{counted} instructions by function, {found.want} in the figure; see {log}')
+    whole = found.lines['pci_alloc_irq_vectors_affinity'].inclusive
+    expect(profile.agree(whole, found.want),
+           f'{whole} instructions below what is called, {found.want} in the figure; see {log}')
+    for name in ('__irq_domain_alloc_irqs', 'intel_irq_remapping_alloc'):
+        line = found.lines.get(name)
+        expect(line and line.own and line.calls, f'{name} is not in the profile; see {log}')
+    say(f'        {counted} instructions in {len(found.lines)} functions')
 
 
 def demo(machine, shows, lines):

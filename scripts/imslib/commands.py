@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The table of what scripts/ims can do."""
 from . import base as base_kernel
-from . import boot, check, initramfs, kernel, qemu, series
+from . import bench, boot, check, initramfs, kernel, profile, qemu, series
 from .util import say
 
 
@@ -43,6 +43,9 @@ TABLE = {
     'qemu': build_qemu,
     'boot': boot.boot,
     'stress': boot.stress,
+    'bench': bench.bench,
+    'bench-record': bench.record,
+    'profile': profile.profile,
     'check': check.check,
     'paths': paths,
     'clean': series.clean,

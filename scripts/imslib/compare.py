@@ -11,13 +11,11 @@ Words
 differences() and judge() are pure functions of text: tests/test_compare.py.
 """
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import boot, initramfs, kernel, qemu, series, verdict
-from .util import (ROOT, Fail, digest, digest_code, entry, fresh_log, git, git_env, memo_sha256,
-                   run, scratch, locked, say, step)
+from . import boot, initramfs, kernel, overlay, qemu, series, verdict
+from .util import ROOT, Fail, say
 
 OVERLAY = ROOT / 'tests/kernel'
 AT = 'drivers/misc/msi_compare'
@@ -177,45 +175,19 @@ NOT_TAINTED = ('tests | ok 1 the kernel is tainted by announced warnings alone\n
                'tests | ims-init: end 3 aftermath status 0\n')
 
 
-def overlay(base, tree, objects):
+def laid_over(base, tree, objects):
     """The git tree with the requester on top."""
     files = {str(p.relative_to(OVERLAY)): p for p in sorted(OVERLAY.rglob('*')) if p.is_file()}
-    files[f'{AT}/{qemu.HEADER.name}'] = qemu.HEADER
-    with locked('compare-overlay'), scratch('compare-overlay') as tmp:
-        at = {'repo': base.repo,
-              'env': git_env(GIT_INDEX_FILE=str(tmp / 'index'),
-                             GIT_ALTERNATE_OBJECT_DIRECTORIES=str(objects))}
-        git('read-tree', tree, **at)
-        makefile = tmp / 'Makefile'
-        makefile.write_text(git('cat-file', 'blob', f'{tree}:drivers/misc/Makefile', **at)
-                            + f'obj-y += {Path(AT).name}/\n', encoding='utf-8')
-        files['drivers/misc/Makefile'] = makefile
-        for place, path in files.items():
-            blob = git('hash-object', '-w', path, **at).strip()
-            git('update-index', '--add', '--cacheinfo', f'100644,{blob},{place}', **at)
-        return git('write-tree', **at).strip()
+    files |= overlay.of(AT, [qemu.HEADER])
+    return overlay.tree(base, tree, objects, files,
+                        {overlay.MAKEFILE: f'obj-y += {Path(AT).name}/\n'})
 
 
 def initrd():
     """The initramfs with the program, which is the same for both kernels."""
-    header = OVERLAY / AT / 'msi_compare.h'
-    libc = run(['gcc', '-print-file-name=libc.a']).strip()
-    key = digest(SOURCE, header, qemu.HEADER, initramfs.INIT, initramfs.BUSYBOX,
-                 kernel.compiler(), memo_sha256(libc), digest_code('compare', 'initramfs'))
-
-    def build(out):
-        log = fresh_log('compare-initramfs')
-        root = out / 'root'
-        (root / 'bin').mkdir(parents=True)
-        (root / 'tests').mkdir()
-        shutil.copyfile(initramfs.INIT, root / 'init')
-        shutil.copyfile(initramfs.BUSYBOX, root / 'bin/busybox')
-        step('compare: program', ['gcc', '-static', '-O2', '-Wall', '-Wextra', '-Werror',
-                                  f'-I{header.parent}', f'-I{qemu.HEADER.parent}', SOURCE,
-                                  '-o', root / 'tests' / PROGRAM], log=log)
-        initramfs.pack(root, out, log)
-        shutil.rmtree(root)
-    return entry('compare-initramfs', key, build) / 'initramfs.cpio.gz'
+    return initramfs.of_program('compare', PROGRAM, SOURCE,
+                                [OVERLAY / AT / 'msi_compare.h', qemu.HEADER]
+                                ) / 'initramfs.cpio.gz'
 
 
 def machines():
@@ -227,7 +199,7 @@ def run_on(machine, which, base, tree, objects, log):
     row = boot.machine_row(machine)
     row = {**row, 'qemu': [*row['qemu'], *(word for device in DEVICES
                                            for word in ('-device', f'ims-testdev,{device}'))]}
-    image = kernel.get('lean', base, overlay(base, tree, objects), objects,
+    image = kernel.get('lean', base, laid_over(base, tree, objects), objects,
                        label=f'kernel (lean, {which} with msi_compare)') / 'bzImage'
     boot.boot_image(row, image, initrd(), PROGRAM, log, label=f'{which} on {machine}')
     text = forgive(log.read_text(encoding='utf-8'))

@@ -87,6 +87,29 @@ def programs(out, log):
               '-o', out / top.name, *sorted(top.glob('*.c'))], log=log)
 
 
+def of_program(name, program, source, headers):
+    """An entry with a program and an initramfs that has it as /tests/PROGRAM. source is
+    its C file, headers are what it includes and no system has."""
+    libc = run(['gcc', '-print-file-name=libc.a']).strip()
+    key = digest(source, *headers, INIT, BUSYBOX, kernel.compiler(), memo_sha256(libc), program,
+                 digest_code('initramfs'))
+
+    def build(out):
+        log = fresh_log(f'{name}-initramfs')
+        root = out / 'root'
+        (root / 'bin').mkdir(parents=True)
+        (root / 'tests').mkdir()
+        shutil.copyfile(INIT, root / 'init')
+        shutil.copyfile(BUSYBOX, root / 'bin/busybox')
+        step(f'{name}: program', ['gcc', '-std=gnu11', '-static', '-O2', '-Wall', '-Wextra',
+                                  '-Werror', *(f'-I{header.parent}' for header in headers),
+                                  source, '-o', root / 'tests' / program], log=log)
+        shutil.copy2(root / 'tests' / program, out / program)
+        pack(root, out, log)
+        shutil.rmtree(root)
+    return entry(f'{name}-initramfs', key, build)
+
+
 def with_modules(initrd, modules, out, log):
     """An initramfs with a kernel's modules in it: the kernel unpacks what follows
     the first archive as well."""

@@ -15,6 +15,7 @@ from .util import (ROOT, Fail, cache, clean_env, digest, entry, fresh_log,
                    git, git_env, have_entry, jobs, locked, run, say, step)
 
 CONFIGS = {
+    'bench': ('lean.config', 'bench.config'),
     'lean': ('lean.config',),
     'debug': ('lean.config', 'debug.config'),
     'devices': ('lean.config', 'devices.config', 'leaks.config'),
@@ -178,7 +179,11 @@ def checkout(base, tree, objects):
 
 
 def make_cmd(where, *targets):
-    cmd = ['make', '-C', src(), f'O={objdir(where)}', f'-j{jobs()}',
+    return make_in(src(), objdir(where), *targets)
+
+
+def make_in(source, out, *targets):
+    cmd = ['make', '-C', source, f'O={out}', f'-j{jobs()}',
            'KBUILD_BUILD_USER=ims', 'KBUILD_BUILD_HOST=ims', 'KBUILD_BUILD_VERSION=1',
            'KBUILD_BUILD_TIMESTAMP=2022-12-11']
     if shutil.which('ccache'):
@@ -194,13 +199,17 @@ def make_env():
 def configure(config, base, tree, objects, label, log, where=None):
     """.config in the O= directory `where`, which is called as the configuration
     unless the caller wants one of its own."""
-    where = where or config
-    lines = wanted(config, base, tree, objects)
-    out = objdir(where)
+    configure_in(src(), objdir(where or config), wanted(config, base, tree, objects), label,
+                 log, ', '.join(CONFIGS[config]))
+
+
+def configure_in(source, out, lines, label, log, names):
+    """.config in the O= directory `out` of any source tree. names are the files that
+    the lines come from."""
     out.mkdir(parents=True, exist_ok=True)
     (out / 'wanted').write_text('\n'.join(lines.values()) + '\n', encoding='ascii')
     step(f'{label}: configure',
-         make_cmd(where, f'KCONFIG_ALLCONFIG={out / "wanted"}', 'allnoconfig'),
+         make_in(source, out, f'KCONFIG_ALLCONFIG={out / "wanted"}', 'allnoconfig'),
          log=log, env=make_env())
     final = (out / '.config').read_text(encoding='ascii').splitlines()
     have = set(final)
@@ -208,8 +217,7 @@ def configure(config, base, tree, objects, label, log, where=None):
         got = [l for l in final if re.match(rf'(# )?{symbol}[= ]', l)]
         if line not in have and not (line.endswith('not set') and not got):
             raise Fail(f'{label}: {line} is wanted, but the configuration has '
-                       f'{got[0] if got else "no such symbol"}: mend configs/ '
-                       f'({", ".join(CONFIGS[config])})')
+                       f'{got[0] if got else "no such symbol"}: mend configs/ ({names})')
 
 
 def build_in_place(config, base, tree, objects, label, log, key):
