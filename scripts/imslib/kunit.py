@@ -18,7 +18,7 @@ import shutil
 from . import kernel, verdict
 from .util import Fail, cache, jobs, locked, step
 
-CONFIGS = ('kernel/irq', 'drivers/net/wireless/ath/ath11k')
+CONFIGS = ('kernel/irq', 'drivers/net/wireless/ath/ath11k', 'lib/hbitmap')
 SUITE = re.compile(r'^MSI_TEST_SUITE\((\w+),|'
                    r'^(?:static )?struct kunit_suite \w+ = \{[^}]*?\.name = "(\w+)"', re.M)
 
@@ -39,7 +39,7 @@ def build_dir():
 def suites(src):
     """The names of the suites in the sources."""
     return sorted(match[1] or match[2] for config in CONFIGS
-                  for path in (src / config).glob('msi_test*.c')
+                  for path in (src / config).glob('*test*.c')
                   for match in SUITE.finditer(path.read_text(encoding='utf-8')))
 
 
