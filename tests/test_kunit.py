@@ -55,16 +55,16 @@ class Judge(unittest.TestCase):
 
 
 class Suites(unittest.TestCase):
-    IRQ, ATH = kunit.CONFIGS
+    IRQ, ATH, LIB = kunit.CONFIGS
     PLAIN = ('static struct kunit_suite x_suite = {\n\t.test_cases = x_cases,\n'
              '\t.name = "ath_x",\n};\nkunit_test_suite(x_suite);\n')
 
     def found(self, **files):
-        """The suites of a tree with these files, `irq_NAME` or `ath_NAME` each"""
+        """The suites of a tree with these files, `irq_NAME`, `ath_NAME` or `lib_NAME`"""
         with tempfile.TemporaryDirectory() as top:
             for name, text in files.items():
                 where, name = name.split('_', 1)
-                path = Path(top) / {'irq': self.IRQ, 'ath': self.ATH}[where] / f'{name}.c'
+                path = Path(top) / {'irq': self.IRQ, 'ath': self.ATH, 'lib': self.LIB}[where] / f'{name}.c'
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding='utf-8')
             return kunit.suites(Path(top))
@@ -73,6 +73,7 @@ class Suites(unittest.TestCase):
         self.assertEqual(self.found(irq_msi_test='MSI_TEST_SUITE(msi_two, a);\n'
                                                  'MSI_TEST_SUITE(msi_one, b);\n',
                                     ath_msi_test=self.PLAIN), ['ath_x', 'msi_one', 'msi_two'])
+        self.assertEqual(self.found(lib_hbitmap_test=self.PLAIN), ['ath_x'])
 
     def test_none(self):
         self.assertEqual(self.found(), [])
