@@ -55,7 +55,7 @@ struct msi_map {
 };
 #endif
 
-#if __has_include(<linux/irqchip/irq-ims-generic.h>)
+#if __has_include(<linux/irqchip/irq-ims-generic.h>) && IS_ENABLED(CONFIG_IRQ_IMS_GENERIC)
 #include <linux/irqchip/irq-ims-generic.h>
 #define BENCH_HAS_IMS		1
 #else
