@@ -40,11 +40,12 @@
  * HBITMAP_WORDS - Memory which hbitmap_init() wants
  * @size:	Number of numbers
  *
+ * What is above the bits is less than a fifth of them, but for the last words of each
+ * level.
+ *
  * Return: The number of unsigned longs
  */
-#define HBITMAP_WORDS(size)							\
-	(HBITMAP_BITS_WORDS(size) + HBITMAP_NR_ORDERS *				\
-	 (HBITMAP_SUMMARY_WORDS(size) + HBITMAP_INDEX_WORDS(size)))
+#define HBITMAP_WORDS(size)	(BITS_TO_LONGS(size) * 6 / 5 + 2 * HBITMAP_NR_ORDERS)
 
 /**
  * struct hbitmap - Which numbers are taken

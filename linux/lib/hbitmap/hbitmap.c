@@ -21,13 +21,7 @@
 
 /* Where blocks of an order can start */
 static const unsigned long hbitmap_starts[] = {
-	(unsigned long)0xffffffffffffffffULL,
-	(unsigned long)0x5555555555555555ULL,
-	(unsigned long)0x1111111111111111ULL,
-	(unsigned long)0x0101010101010101ULL,
-	(unsigned long)0x0001000100010001ULL,
-	(unsigned long)0x0000000100000001ULL,
-	(unsigned long)0x0000000000000001ULL,
+	~0UL, ~0UL / 0x3, ~0UL / 0xf, ~0UL / 0xff, ~0UL / 0xffff, ~0UL / 0xffffffff, 1,
 };
 
 static unsigned long *hbitmap_summary(const struct hbitmap *map, unsigned int order)
