@@ -70,7 +70,7 @@ static unsigned int hbitmap_nr_orders(unsigned long word)
 	free &= free >> 16 & 0x0000000100000001ULL;
 	if (!free)
 		return 5;
-	return 6 + !!(free & free >> 32 & 1);
+	return 6 + !!(free & (free >> 32) & 1);
 }
 
 static void hbitmap_change(struct hbitmap *map, unsigned int nr, unsigned long new)
@@ -134,7 +134,7 @@ void hbitmap_init(struct hbitmap *map, unsigned int size, unsigned long *words)
 	unsigned int nr_summary = HBITMAP_SUMMARY_WORDS(size);
 	unsigned int order;
 
-	BUILD_BUG_ON(HBITMAP_NR_ORDERS > ARRAY_SIZE(hbitmap_starts));
+	BUILD_BUG_ON(ARRAY_SIZE(hbitmap_starts) < HBITMAP_NR_ORDERS);
 
 	memset(words, 0, HBITMAP_WORDS(size) * sizeof(*words));
 	map->bits = words;
