@@ -60,7 +60,7 @@ RUNS = ('-accel', 'tcg,thread=single', '-icount', 'shift=0,sleep=off', '-smp', '
         '-m', '3G', '-rtc', 'base=2022-12-11,clock=vm', '-seed', '1')
 OPTIONS = ('nokaslr', 'norandmaps', 'slab_nomerge')
 # Bounds against a hang. 65,280 interrupts, where the search for a free one grows with
-# their number, are 40,000,000,000 instructions and no line of output.
+# their number, take long and give no line of output meanwhile.
 SILENCE, TOTAL = 1800, 7200
 
 # How far two runs of one kernel may differ, and how far a figure may be above the
