@@ -55,7 +55,7 @@ struct msi_map {
 };
 #endif
 
-#if __has_include(<linux/irqchip/irq-ims-generic.h>)
+#if __has_include(<linux/irqchip/irq-ims-generic.h>) && IS_ENABLED(CONFIG_IRQ_IMS_GENERIC)
 #include <linux/irqchip/irq-ims-generic.h>
 #define BENCH_HAS_IMS		1
 #else
@@ -696,21 +696,24 @@ static int bench_empty(struct ims_bench_op *op)
 	return 0;
 }
 
+/* The interrupt which single ones are about, NULL without a requested one */
+static struct irq_data *bench_first(void)
+{
+	return bench.requested ? irq_get_irq_data(bench.maps[0].virq) : NULL;
+}
+
 static int bench_mask(struct ims_bench_op *op)
 {
+	struct irq_data *data = bench_first();
 	unsigned long flags;
-	struct irq_data *data;
 	struct irq_desc *desc;
 	struct irq_chip *chip;
 	unsigned int i;
 	u64 begin;
 
-	if (!bench.requested)
+	if (!data)
 		return -EINVAL;
 
-	data = irq_get_irq_data(bench.maps[0].virq);
-	if (!data)
-		return -ENOENT;
 	chip = irq_data_get_irq_chip(data);
 	if (!chip->irq_mask || !chip->irq_unmask)
 		return -ENOENT;
@@ -726,6 +729,38 @@ static int bench_mask(struct ims_bench_op *op)
 	op->total = bench_end(begin);
 	raw_spin_unlock_irqrestore(&desc->lock, flags);
 	return 0;
+}
+
+/*
+ * What irq_set_affinity() leaves to the next interrupt if the message changes with the
+ * affinity.
+ */
+static int bench_move(struct ims_bench_op *op)
+{
+	struct irq_data *data = bench_first();
+	unsigned long flags;
+	struct irq_desc *desc;
+	struct irq_chip *chip;
+	unsigned int i;
+	int ret = 0;
+	u64 begin;
+
+	if (!data)
+		return -EINVAL;
+
+	chip = irq_data_get_irq_chip(data);
+	if (!chip->irq_set_affinity)
+		return -ENOENT;
+
+	desc = irq_data_to_desc(data);
+	bench_settle();
+	raw_spin_lock_irqsave(&desc->lock, flags);
+	begin = bench_begin();
+	for (i = 0; i < op->n && ret >= 0; i++)
+		ret = chip->irq_set_affinity(data, cpumask_of(0), false);
+	op->total = bench_end(begin);
+	raw_spin_unlock_irqrestore(&desc->lock, flags);
+	return min(ret, 0);
 }
 
 /* Not lazy, so that each call gets to the device. */
@@ -864,6 +899,7 @@ static int (*const bench_steps[])(struct ims_bench_op *op) = {
 	[IMS_BENCH_MASK]	= bench_mask,
 	[IMS_BENCH_DISABLE]	= bench_disable,
 	[IMS_BENCH_AFFINITY]	= bench_affinity,
+	[IMS_BENCH_MOVE]	= bench_move,
 	[IMS_BENCH_DELIVER]	= bench_deliver,
 };
 

@@ -52,6 +52,7 @@ enum ims_bench_kind {
  * @IMS_BENCH_MASK:	mask and unmask the first one so many times, by its irq_chip
  * @IMS_BENCH_DISABLE:	the same by disable_irq() and enable_irq()
  * @IMS_BENCH_AFFINITY:	set its affinity so many times
+ * @IMS_BENCH_MOVE:	the same by its irq_chip, which writes the message if that is needed
  * @IMS_BENCH_DELIVER:	have it sent so many times, from the end of cli to the handler
  */
 enum ims_bench_step {
@@ -65,6 +66,7 @@ enum ims_bench_step {
 	IMS_BENCH_MASK,
 	IMS_BENCH_DISABLE,
 	IMS_BENCH_AFFINITY,
+	IMS_BENCH_MOVE,
 	IMS_BENCH_DELIVER,
 };
 

@@ -65,7 +65,7 @@ static const char *const short_run[] = {
 	"ims-single-*.1", "ims-single-*.64", "ims-single-*.2048",
 	"ims-batch-*.1", "ims-batch-*.64", "ims-batch-*.2048",
 	"request-irq-*.1", "request-irq-*.64", "free-irq-*.1", "free-irq-*.64",
-	"mask-unmask-*", "affinity-*", "delivery-*",
+	"mask-unmask-*", "affinity-*", "move-*", "delivery-*",
 	"msix.2048", "ims.2048",
 };
 
@@ -560,10 +560,14 @@ static void measure(void)
 	operation("mask-unmask-command", IMS_BENCH_CMD, IMS_BENCH_DISABLE, 1000);
 	operation("affinity-msix", IMS_BENCH_MSIX, IMS_BENCH_AFFINITY, 100);
 	operation("affinity-table", IMS_BENCH_TABLE, IMS_BENCH_AFFINITY, 100);
+	operation("move-msix", IMS_BENCH_MSIX, IMS_BENCH_MOVE, 100);
+	operation("move-table", IMS_BENCH_TABLE, IMS_BENCH_MOVE, 100);
 	operation("delivery-msix", IMS_BENCH_DEV_MSIX, IMS_BENCH_DELIVER, 100);
 	operation("delivery-table", IMS_BENCH_TABLE, IMS_BENCH_DELIVER, 100);
 	flush();
+	memory("msix", IMS_BENCH_MSIX, 64);
 	memory("msix", IMS_BENCH_MSIX, 2048);
+	memory("ims", IMS_BENCH_TABLE, 64);
 	memory("ims", IMS_BENCH_TABLE, 2048);
 	flush();
 	allocation("ims-single", IMS_BENCH_TABLE, true, ims);
