@@ -60,7 +60,7 @@ RUNS = ('-accel', 'tcg,thread=single', '-icount', 'shift=0,sleep=off', '-smp', '
         '-m', '3G', '-rtc', 'base=2022-12-11,clock=vm', '-seed', '1')
 OPTIONS = ('nokaslr', 'norandmaps', 'slab_nomerge')
 # Bounds against a hang. 65,280 interrupts, where the search for a free one grows with
-# their number, are 40,000,000,000 instructions and no line of output.
+# their number, take long and give no line of output meanwhile.
 SILENCE, TOTAL = 1800, 7200
 
 # How far two runs of one kernel may differ, and how far a figure may be above the
@@ -139,30 +139,31 @@ def program():
                                 [SOURCE / 'ims_bench.h', qemu.HEADER])
 
 
-def kinds(only=''):
+def kinds(only='', there=None):
     """{name: `figure` or `memory`} of what the program measures, as it says itself."""
     words = only.split(',') if only else []
-    listed = run([program() / PROGRAM, 'list', *words]).splitlines()
+    listed = run([(there or program()) / PROGRAM, 'list', *words]).splitlines()
     return {name: kind for kind, name in (line.split() for line in listed)}
 
 
 # --- boots -----------------------------------------------------------------
 
-def boot_one(which, machine, log, only='', hardware=(), built=None):
+def boot_one(which, machine, log, only='', hardware=(), built=None, there=None):
     """Boot a kernel on a machine and have figures measured: all, `short`, or names with
-    commas. hardware are more options for QEMU, built is get()'s if that is known.
-    Returns Measured."""
+    commas. hardware are more options for QEMU, built and there are what get() and
+    program() have given, if that is known. Returns Measured."""
     extra = (*OPTIONS, f'{PROGRAM}.only={only}') if only else OPTIONS
     image = (built or get(which)) / 'bzImage'
+    there = there or program()
     row = boot.machine_row(machine)
-    result = boot.boot_image(row, image, program() / 'initramfs.cpio.gz', PROGRAM, log,
+    result = boot.boot_image(row, image, there / 'initramfs.cpio.gz', PROGRAM, log,
                              label=f'{which} on {machine}', extra=extra, required=[PROGRAM],
                              silence=SILENCE, total=TOTAL, hardware=(*HARDWARE, *hardware),
                              runs=RUNS)
     if not result:
         raise Fail(f'{which} on {machine}: {result}; see {log}')
     try:
-        return parse(log.read_text(encoding='utf-8'), kinds(only))
+        return parse(log.read_text(encoding='utf-8'), kinds(only, there))
     except Fail as err:
         raise Fail(f'{which} on {machine}: {err}; see {log}') from None
 
@@ -171,10 +172,10 @@ def boot_all(wanted):
     """[Measured] of [(kernel, machine, log, only)], as many at once as there are cores,
     which changes no figure."""
     built = {which: get(which) for which in dict.fromkeys(which for which, *_ in wanted)}
-    program()
+    there = program()
     qemu.get()
     with ThreadPoolExecutor(min(2, jobs())) as pool:
-        return list(pool.map(lambda args: boot_one(*args, built=built[args[0]]),
+        return list(pool.map(lambda args: boot_one(*args, built=built[args[0]], there=there),
                              wanted))
 
 
