@@ -28,7 +28,7 @@
 #include <linux/log2.h>
 #include <linux/types.h>
 
-#define HBITMAP_MAX_ORDER	ilog2(BITS_PER_LONG)
+#define HBITMAP_MAX_ORDER	const_ilog2(BITS_PER_LONG)
 #define HBITMAP_NR_ORDERS	(HBITMAP_MAX_ORDER + 1)
 
 /* Words of the bits, and of the summary and the index of one order */

@@ -367,6 +367,22 @@ void msi_slot_restore(struct msi_slot *slot)
 		msi_op_unmask(slot);
 }
 
+/*
+ * The slot of the interrupt which comes so many after the first one of a descriptor.
+ * It is one of the same descriptor, or of the one that has the index.
+ */
+static struct msi_slot *msi_device_domain_slot(struct msi_desc *desc, unsigned int i)
+{
+	struct msi_dev_store *store;
+
+	if (i < desc->nvec_used)
+		return msi_desc_slot(desc, i);
+
+	store = container_of(desc->slot.storage, struct msi_dev_store, storage);
+	desc = xa_load(&store->descs, desc->msi_index + i);
+	return desc ? &desc->slot : NULL;
+}
+
 static int msi_device_domain_alloc(struct irq_domain *domain, unsigned int virq,
 				   unsigned int nr_irqs, void *arg)
 {
@@ -374,6 +390,7 @@ static int msi_device_domain_alloc(struct irq_domain *domain, unsigned int virq,
 	const struct msi_parent_ops *pops = dd->pops;
 	msi_alloc_info_t *info = arg;
 	irq_hw_number_t hwirq = info->hwirq;
+	struct msi_slot *slot;
 	unsigned int i;
 	int ret;
 
@@ -382,12 +399,15 @@ static int msi_device_domain_alloc(struct irq_domain *domain, unsigned int virq,
 		return ret;
 
 	for (i = 0; i < nr_irqs; i++) {
+		ret = -EINVAL;
+		slot = msi_device_domain_slot(info->desc, i);
+		if (WARN_ON_ONCE(!slot))
+			goto free_irqs;
 		/* Takes the bus lock of the chip, so before there is one */
 		if (pops->handler)
 			__irq_set_handler(virq + i, pops->handler, 0, pops->handler_name);
 		ret = irq_domain_set_hwirq_and_chip(domain, virq + i, hwirq + i,
-						    &dd->chip,
-						    msi_desc_slot(info->desc, i));
+						    &dd->chip, slot);
 		if (ret)
 			goto free_irqs;
 	}
@@ -640,12 +660,10 @@ int msi_device_domain_create(struct msi_dev_store *store, struct irq_domain *par
 	if (!fwnode)
 		goto free_name;
 
-	/*
-	 * The domain is not sized, which keeps the reverse map proportional to
-	 * the slots in use.
-	 */
+	/* An interrupt is found by the slot's descriptor */
 	dd->domain = irq_domain_create_hierarchy(parent, IRQ_DOMAIN_FLAG_MSI |
-						 IRQ_DOMAIN_FLAG_MSI_DEVICE, 0,
+						 IRQ_DOMAIN_FLAG_MSI_DEVICE |
+						 IRQ_DOMAIN_FLAG_NO_LOOKUP, 0,
 						 fwnode, &msi_device_domain_ops, dd);
 	if (!dd->domain)
 		goto free_fwnode;

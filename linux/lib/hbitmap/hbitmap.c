@@ -194,27 +194,31 @@ EXPORT_SYMBOL_GPL(hbitmap_find_block);
  * @from:	The area starts at this number or above
  * @count:	How many numbers, 1 or more
  *
- * The area is a part of the lowest free block which can hold it. Only if there is no
- * such block then it is searched for in all of the bits, at a cost which grows with the
- * number of gaps.
+ * The area starts at the lowest free number, if the ones that follow are free, else it
+ * is a part of the lowest free block which can hold it. Only if there is no such block
+ * then it is searched for in all of the bits, at a cost which grows with the number of
+ * gaps.
  *
  * Context: Any. Serialized with changes
  * Return: The first number of the area, or -ENOSPC if there is none
  */
 int hbitmap_find_area(const struct hbitmap *map, unsigned int from, unsigned int count)
 {
-	unsigned int order = count > 1 ? ilog2(count - 1) + 1 : 0;
+	int first = hbitmap_find_block(map, from, 0), nr;
 	unsigned long start;
-	int nr;
 
-	nr = hbitmap_find_block(map, from, order);
-	if (nr >= 0 || count == 1)
+	if (first < 0 || count == 1)
+		return first;
+	if (count > map->size - first)
+		return -ENOSPC;
+	if (find_next_bit(map->bits, first + count, first) >= first + count)
+		return first;
+
+	nr = hbitmap_find_block(map, from, ilog2(count - 1) + 1);
+	if (nr >= 0)
 		return nr;
 
-	nr = hbitmap_find_block(map, from, 0);
-	if (nr < 0)
-		return nr;
-	start = bitmap_find_next_zero_area(map->bits, map->size, nr, count, 0);
+	start = bitmap_find_next_zero_area(map->bits, map->size, first, count, 0);
 	return start < map->size ? start : -ENOSPC;
 }
 EXPORT_SYMBOL_GPL(hbitmap_find_area);
@@ -241,7 +245,11 @@ EXPORT_SYMBOL_GPL(hbitmap_take_block);
 static void hbitmap_assign(struct hbitmap *map, unsigned int start, unsigned int count,
 			   bool taken)
 {
-	unsigned int end = min(start + count, map->size);
+	unsigned int end;
+
+	if (start >= map->size)
+		return;
+	end = start + min(count, map->size - start);
 
 	while (start < end) {
 		unsigned int next = min(end, (start | (BITS_PER_LONG - 1)) + 1);

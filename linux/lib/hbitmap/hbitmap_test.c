@@ -229,7 +229,7 @@ static void test_random(struct kunit *test)
 	check(test, fix);
 }
 
-/* An area is a part of the lowest block for it, or wherever there is room */
+/* An area is at the lowest number, a part of a block for it, or wherever there is room */
 static void test_area(struct kunit *test)
 {
 	struct hbitmap_fixture *fix = start(test);
@@ -241,7 +241,9 @@ static void test_area(struct kunit *test)
 		int want, got;
 
 		order = count > 1 ? ilog2(count - 1) + 1 : 0;
-		want = model_find(fix, first, 1U << order, 1U << order);
+		want = model_find(fix, first, 1, 1);
+		if (want >= 0 && !model_free(fix, want, count))
+			want = model_find(fix, first, 1U << order, 1U << order);
 		if (want < 0)
 			want = model_find(fix, first, count, 1);
 		got = hbitmap_find_area(&fix->map, first, count);
@@ -261,6 +263,12 @@ static void test_area(struct kunit *test)
 	KUNIT_EXPECT_GT(test, found, 0);
 	if (fix->size < 4096)
 		KUNIT_EXPECT_GT(test, none, 0);
+	check(test, fix);
+
+	/* What is beyond the end is ignored, also if the end is beyond all numbers */
+	hbitmap_clear(&fix->map, 1, UINT_MAX);
+	hbitmap_set(&fix->map, fix->size, UINT_MAX);
+	model_assign(fix, 1, fix->size, 0);
 	check(test, fix);
 
 	/* More than a block can have */
