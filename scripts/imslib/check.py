@@ -755,6 +755,11 @@ for _config in ('lean', 'debug'):
              beside=True)(selftests(_config, _machine))
 
 
+for _machine in ('intel-ir', 'amd-ir'):
+    test(f'boots: sysfs directories of IMS interrupts on {_machine}', beside=True)(
+        passes(lambda log, machine=_machine: boot.run(machine, 'lean', 'late_sysfs', log)))
+
+
 @test('boots: a store with 2^20 slots', beside=True)
 def largest_store(log):
     result = boot.run('intel-ir', 'lean', 'ims_store', log,

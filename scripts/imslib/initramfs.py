@@ -14,7 +14,10 @@ BUSYBOX = Path('/bin/busybox')
 INIT = ROOT / 'scripts/guest/init'
 TESTS = 'tools/testing/selftests/msi'
 # A directory is a program of the same name.
-PROGRAMS = (ROOT / 'tests/guest/devices', ROOT / 'tests/guest/ntb')
+PROGRAMS = (ROOT / 'tests/guest/devices', ROOT / 'tests/guest/ntb',
+            ROOT / 'tests/guest/late_sysfs')
+# What a program shares with the selftests: the calls of the test driver
+SHARED = {'late_sysfs': (f'{TESTS}/msi_test.c',)}
 # What of the tree goes into the selftests.
 PARTS = (TESTS, 'tools/testing/selftests/lib.mk', 'tools/testing/selftests/kselftest.h',
          'tools/testing/selftests/kselftest_harness.h', 'tools/include', 'include/uapi')
@@ -49,7 +52,7 @@ def get(base, tree, objects):
         with locked('kernel-src'):
             kernel.checkout(base, tree, objects)
             selftests(root / 'tests', out / 'obj', log)
-        programs(root / 'tests', log)
+            programs(root / 'tests', log)
         pack(root, out, log)
         shutil.rmtree(out / 'obj', ignore_errors=True)
         shutil.rmtree(root)
@@ -80,11 +83,16 @@ def selftests(out, obj, log):
 
 
 def programs(out, log):
-    """What runs in the guest and is no part of the series."""
+    """What runs in the guest and is no part of the series. A tree without the selftests
+    has no use for a program that shares something with them."""
     for top in PROGRAMS:
+        shared = [kernel.src() / path for path in SHARED.get(top.name, ())]
+        if not all(path.exists() for path in shared):
+            continue
         step(f'initramfs: {top.name}',
              ['gcc', '-std=gnu11', '-O2', '-g0', '-Wall', '-Wextra', '-static', '-pthread',
-              '-o', out / top.name, *sorted(top.glob('*.c'))], log=log)
+              '-idirafter', kernel.src() / TESTS, '-idirafter', kernel.src() / 'include/uapi',
+              '-o', out / top.name, *sorted(top.glob('*.c')), *shared], log=log)
 
 
 def of_program(name, program, source, headers):
