@@ -133,8 +133,9 @@ static void test_new(struct kunit *test)
 	struct hbitmap_fixture *fix = start(test);
 	unsigned int order;
 
-	KUNIT_EXPECT_LE(test, fix->map.index + HBITMAP_NR_ORDERS * HBITMAP_INDEX_WORDS(fix->size),
-			fix->map.bits + HBITMAP_WORDS(fix->size));
+	KUNIT_EXPECT_LE(test, HBITMAP_BITS_WORDS(fix->size) + HBITMAP_NR_ORDERS *
+			(HBITMAP_SUMMARY_WORDS(fix->size) + HBITMAP_INDEX_WORDS(fix->size)),
+			HBITMAP_WORDS(fix->size));
 	check(test, fix);
 	for (order = 0; order <= HBITMAP_MAX_ORDER; order++)
 		KUNIT_EXPECT_EQ(test, hbitmap_find_block(&fix->map, 0, order),
