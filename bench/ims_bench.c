@@ -309,21 +309,6 @@ static u64 bench_dyn_free(void)
 	pci_free_irq_vectors(bench.nvme);
 	return total;
 }
-#else
-static int bench_dyn_check(unsigned int kind)
-{
-	return -EOPNOTSUPP;
-}
-
-static int bench_dyn_alloc(struct ims_bench_op *op)
-{
-	return -EOPNOTSUPP;
-}
-
-static u64 bench_dyn_free(void)
-{
-	return 0;
-}
 #endif
 
 #if BENCH_HAS_IMS
@@ -525,24 +510,7 @@ static void bench_remove_stores(struct pci_dev *pdev)
 	}
 }
 
-#define BENCH_IMS(_name)	{ bench_##_name##_alloc, bench_##_name##_free, bench_ims_check }
-
 #else
-static int bench_no_ims_check(unsigned int kind)
-{
-	return -EOPNOTSUPP;
-}
-
-static int bench_no_ims_alloc(struct ims_bench_op *op)
-{
-	return -EOPNOTSUPP;
-}
-
-static u64 bench_no_ims_free(void)
-{
-	return 0;
-}
-
 static void bench_create_stores(struct pci_dev *pdev, unsigned int slots)
 {
 }
@@ -550,18 +518,21 @@ static void bench_create_stores(struct pci_dev *pdev, unsigned int slots)
 static void bench_remove_stores(struct pci_dev *pdev)
 {
 }
-
-#define BENCH_IMS(_name)	{ bench_no_ims_alloc, bench_no_ims_free, bench_no_ims_check }
 #endif
 
+/* What this kernel does not have is left out. */
 static const struct bench_kind bench_kinds[IMS_BENCH_NR_KINDS] = {
 	[IMS_BENCH_MSIX]	= { bench_msix_alloc, bench_msix_free, bench_msix_check },
-	[IMS_BENCH_DYN]		= { bench_dyn_alloc, bench_dyn_free, bench_dyn_check },
 	[IMS_BENCH_DEV_MSIX]	= { bench_dev_msix_alloc, bench_dev_msix_free, bench_msix_check },
-	[IMS_BENCH_TABLE]	= BENCH_IMS(table),
-	[IMS_BENCH_BATCH]	= BENCH_IMS(batch),
-	[IMS_BENCH_MEM]		= BENCH_IMS(mem),
-	[IMS_BENCH_CMD]		= BENCH_IMS(cmd),
+#if BENCH_HAS_DYN
+	[IMS_BENCH_DYN]		= { bench_dyn_alloc, bench_dyn_free, bench_dyn_check },
+#endif
+#if BENCH_HAS_IMS
+	[IMS_BENCH_TABLE]	= { bench_table_alloc, bench_table_free, bench_ims_check },
+	[IMS_BENCH_BATCH]	= { bench_batch_alloc, bench_batch_free, bench_ims_check },
+	[IMS_BENCH_MEM]		= { bench_mem_alloc, bench_mem_free, bench_ims_check },
+	[IMS_BENCH_CMD]		= { bench_cmd_alloc, bench_cmd_free, bench_ims_check },
+#endif
 };
 
 /* What the device knows the kind as, whose interrupt is to be sent */
@@ -588,6 +559,8 @@ static int bench_info(struct ims_bench_op *op)
 {
 	if (op->kind >= IMS_BENCH_NR_KINDS)
 		return -EINVAL;
+	if (!bench_kinds[op->kind].check)
+		return -EOPNOTSUPP;
 	return bench_kinds[op->kind].check(op->kind);
 }
 
@@ -595,11 +568,11 @@ static int bench_alloc(struct ims_bench_op *op)
 {
 	int ret;
 
-	if (op->kind >= IMS_BENCH_NR_KINDS || !op->n || op->n > IMS_BENCH_MAX)
+	if (!op->n || op->n > IMS_BENCH_MAX)
 		return -EINVAL;
 	if (bench.n)
 		return -EBUSY;
-	ret = bench_kinds[op->kind].check(op->kind);
+	ret = bench_info(op);
 	if (ret)
 		return ret;
 

@@ -59,8 +59,8 @@ HARDWARE = ('-device', 'nvme,serial=bench,msix_qsize=2048,addr=10.0',
 RUNS = ('-accel', 'tcg,thread=single', '-icount', 'shift=0,sleep=off', '-smp', '1',
         '-m', '3G', '-rtc', 'base=2022-12-11,clock=vm', '-seed', '1')
 OPTIONS = ('nokaslr', 'norandmaps', 'slab_nomerge')
-# Bounds against a hang. 65,280 interrupts, where the search for a free one grows with
-# their number, take long and give no line of output meanwhile.
+# Bounds against a hang: far beyond what 65,280 interrupts take, which give no line of
+# output meanwhile, and no measure of speed.
 SILENCE, TOTAL = 1800, 7200
 
 # How far two runs of one kernel may differ, and how far a figure may be above the
