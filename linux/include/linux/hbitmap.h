@@ -64,21 +64,8 @@ struct hbitmap {
 void hbitmap_init(struct hbitmap *map, unsigned int size, unsigned long *words);
 int hbitmap_find_block(const struct hbitmap *map, unsigned int from, unsigned int order);
 int hbitmap_find_area(const struct hbitmap *map, unsigned int from, unsigned int count);
-int hbitmap_take_block(struct hbitmap *map, unsigned int from, unsigned int order);
 void hbitmap_set(struct hbitmap *map, unsigned int start, unsigned int count);
 void hbitmap_clear(struct hbitmap *map, unsigned int start, unsigned int count);
-
-/**
- * hbitmap_test - Whether a number is taken
- * @map:	The hbitmap
- * @nr:		The number, below its size
- *
- * Return: True if it is
- */
-static inline bool hbitmap_test(const struct hbitmap *map, unsigned int nr)
-{
-	return test_bit(nr, map->bits);
-}
 
 /**
  * hbitmap_empty - Whether no number is taken

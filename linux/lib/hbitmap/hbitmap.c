@@ -223,25 +223,6 @@ int hbitmap_find_area(const struct hbitmap *map, unsigned int from, unsigned int
 }
 EXPORT_SYMBOL_GPL(hbitmap_find_area);
 
-/**
- * hbitmap_take_block - Find the lowest free block and take it
- * @map:	The hbitmap
- * @from:	The block starts at this number or above
- * @order:	The block has 2^@order numbers and starts at a multiple of that
- *
- * Context: Any. The caller serializes it with everything else
- * Return: As hbitmap_find_block()
- */
-int hbitmap_take_block(struct hbitmap *map, unsigned int from, unsigned int order)
-{
-	int nr = hbitmap_find_block(map, from, order);
-
-	if (nr >= 0)
-		hbitmap_set(map, nr, 1U << order);
-	return nr;
-}
-EXPORT_SYMBOL_GPL(hbitmap_take_block);
-
 static void hbitmap_assign(struct hbitmap *map, unsigned int start, unsigned int count,
 			   bool taken)
 {

@@ -59,6 +59,16 @@ static unsigned int below(struct hbitmap_fixture *fix, unsigned int limit)
 	return prandom_u32_state(&fix->rnd) % limit;
 }
 
+/* The lowest free block, which is taken then */
+static int take_block(struct hbitmap_fixture *fix, unsigned int from, unsigned int order)
+{
+	int nr = hbitmap_find_block(&fix->map, from, order);
+
+	if (nr >= 0)
+		hbitmap_set(&fix->map, nr, 1U << order);
+	return nr;
+}
+
 static void model_assign(struct hbitmap_fixture *fix, unsigned int first, unsigned int count,
 			 u8 taken)
 {
@@ -152,9 +162,9 @@ static void test_one_by_one(struct kunit *test)
 	unsigned int i, wrong = 0;
 
 	for (i = 0; i < fix->size; i++)
-		wrong += hbitmap_take_block(&fix->map, 0, 0) != i;
+		wrong += take_block(fix, 0, 0) != i;
 	KUNIT_EXPECT_EQ(test, wrong, 0);
-	KUNIT_EXPECT_EQ(test, hbitmap_take_block(&fix->map, 0, 0), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, take_block(fix, 0, 0), -ENOSPC);
 	model_assign(fix, 0, fix->size, 1);
 	check(test, fix);
 
@@ -163,11 +173,11 @@ static void test_one_by_one(struct kunit *test)
 		unsigned int nr = below(fix, fix->size);
 
 		hbitmap_clear(&fix->map, nr, 1);
-		KUNIT_EXPECT_FALSE(test, hbitmap_test(&fix->map, nr));
+		KUNIT_EXPECT_FALSE(test, test_bit(nr, fix->map.bits));
 		KUNIT_EXPECT_EQ(test, hbitmap_find_block(&fix->map, nr, 0), nr);
 		KUNIT_EXPECT_EQ(test, hbitmap_find_block(&fix->map, nr + 1, 0), -ENOSPC);
-		KUNIT_EXPECT_EQ(test, hbitmap_take_block(&fix->map, 0, 0), nr);
-		KUNIT_EXPECT_TRUE(test, hbitmap_test(&fix->map, nr));
+		KUNIT_EXPECT_EQ(test, take_block(fix, 0, 0), nr);
+		KUNIT_EXPECT_TRUE(test, test_bit(nr, fix->map.bits));
 	}
 	hbitmap_clear(&fix->map, 0, fix->size);
 	model_assign(fix, 0, fix->size, 0);
@@ -182,9 +192,9 @@ static void test_blocks(struct kunit *test)
 
 	for (order = 0; order <= HBITMAP_MAX_ORDER; order++) {
 		for (i = 0; i < fix->size >> order; i++)
-			wrong += hbitmap_take_block(&fix->map, 0, order) != i << order;
+			wrong += take_block(fix, 0, order) != i << order;
 		KUNIT_EXPECT_EQ_MSG(test, wrong, 0, "order %u", order);
-		KUNIT_EXPECT_EQ(test, hbitmap_take_block(&fix->map, 0, order), -ENOSPC);
+		KUNIT_EXPECT_EQ(test, take_block(fix, 0, order), -ENOSPC);
 		model_assign(fix, 0, fix->size >> order << order, 1);
 		check(test, fix);
 		hbitmap_clear(&fix->map, 0, fix->size);
@@ -218,7 +228,7 @@ static void test_random(struct kunit *test)
 		default:
 			first = below(fix, 2) ? first : 0;
 			want = model_find(fix, first, count, count);
-			got = hbitmap_take_block(&fix->map, first, order);
+			got = take_block(fix, first, order);
 			KUNIT_ASSERT_EQ_MSG(test, got, want, "round %u: from %u, order %u",
 					    round, first, order);
 			if (got >= 0)
