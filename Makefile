@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 .DEFAULT_GOAL := help
 
 # What a user may set, on the command line or in the environment.
-export KERNEL_SRC QEMU_SRC IMS_CACHE MACHINE ONLY JOBS TREE SIGNOFF V FORCE PORT ROUNDS CPUS
+export KERNEL_SRC QEMU_SRC IMS_CACHE MACHINE ONLY JOBS TREE SIGNOFF V FORCE ROUNDS CPUS
 export CASE KERNEL
 
 help: ## list the targets
@@ -21,6 +21,9 @@ tree: deps ## build/linux: a git tree of the base and one commit per step
 
 export: deps ## write patches/ and linux/ from build/linux (or TREE=)
 	@scripts/ims export
+
+fixup: deps ## fold what is changed in build/linux into the steps that own the lines
+	@scripts/ims fixup
 
 mail: deps ## the mail-ready series in build/mail (SIGNOFF="Name <addr>", V=2)
 	@scripts/ims mail
@@ -47,8 +50,17 @@ bench-record: deps ## record what `make check` compares the figures with
 profile: deps ## instructions by function (CASE=figure[,figure] KERNEL=series|base|6.12)
 	@scripts/ims profile
 
-check: deps ## every test there is (ONLY=regex for some, ROUNDS=N of the stress test)
+quick: deps ## KUnit, one boot of the selftests, and what the changed files need
+	@scripts/ims quick
+
+check: deps ## what decides whether a change may land (ONLY="words and not others")
 	@scripts/ims check
+
+check-all: deps ## every test; one that has passed with these files is not run again
+	@scripts/ims check-all
+
+record-steps: deps ## build and boot every step, and record that for `make check`
+	@scripts/ims record-steps
 
 paths: ## NAME=path of what is built
 	@scripts/ims paths
@@ -56,7 +68,8 @@ paths: ## NAME=path of what is built
 clean: ## remove build/, not the cache (FORCE=1 throws work away)
 	@scripts/ims clean
 
-.PHONY: help deps tree export mail kernel qemu boot stress bench bench-record profile check paths clean
+.PHONY: help deps tree export fixup mail kernel qemu boot \
+	stress bench bench-record profile quick check check-all record-steps paths clean
 
 #= 
 #= kernel and boot take build/linux as it stands, if it is there, and else the

@@ -7,13 +7,9 @@ cases anew, so that the runner is tested on what happens, not on what once did.
 """
 import re
 import shutil
-import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / 'scripts'))
-
-from imslib import boot, initramfs, verdict  # noqa: E402
+from imslib import boot, initramfs, verdict
+from imslib.util import ROOT
 
 LOGS = ROOT / 'tests/logs'
 

@@ -1,102 +1,76 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The rules that the sources of the series have to keep."""
-import sys
-import unittest
-from pathlib import Path
+"""Rules that the build enforces, or that a look at the sources can."""
+import re
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'scripts'))
+import pytest
+from support import expect, note, nothing_wrong
 
-from imslib import rules  # noqa: E402
+from imslib import cocci, cross, docs, rules
+from imslib.check import CHECK
+from imslib.util import ROOT, locked, scratch
 
-GOOD = {
-    'drivers/irqchip/irq-a.c': '#include <linux/irqchip/msi-storage.h>\n'
-                               'static const struct msi_storage_ops ops = {\n'
-                               'pci_create_ims_store(pdev, &tmpl, 1, NULL);\n'
-                               'MODULE_IMPORT_NS(MSI_STORAGE);\n',
-    'drivers/irqchip/Makefile': 'ccflags-y := -DMSI_STORAGE_PROVIDER\n',
-    'drivers/pci/msi/api.c': '#include <linux/irqchip/msi-storage.h>\n'
-                             'msi_create_store(dev);\n',
-    'kernel/irq/msi.c': 'int msi_create_store(struct device *dev)\n',
-    'include/linux/pci.h': 'struct msi_storage_template;\n',
-}
-
-OBJECT = '''
-a.o:     file format elf64-x86-64
-
-SYMBOL TABLE:
-0000000000000000 l    df *ABS*\t0000000000000000 a.c
-0000000000000040 l     O .rodata\t0000000000000050 a_ops
-0000000000000000 g     O .data\t0000000000000050 b_ops
-0000000000000000 g     O .rodata.str1\t0000000000000050 .hidden c_ops
-0000000000000000         *UND*\t0000000000000000 d_ops
-'''
+KERNEL = r'(?:linux/)?(?:drivers|include|kernel|arch|lib)/'
 
 
-class Places(unittest.TestCase):
-    def test_good(self):
-        self.assertEqual(rules.misplaced(GOOD), [])
-
-    def test_elsewhere(self):
-        for line in ('MODULE_IMPORT_NS(MSI_STORAGE);', 'MODULE_IMPORT_NS( MSI_STORAGE );',
-                     '#include <linux/irqchip/msi-storage.h>', '# include "msi-storage.h"',
-                     'ret = pci_create_ims_store(pdev, tmpl, 1, NULL);',
-                     'ret = msi_create_store(dev, tmpl, 1, NULL);',
-                     'struct msi_storage_ops ops = { };',
-                     'const struct msi_storage_template *tmpl;', '#define MSI_STORAGE_PROVIDER',
-                     'CFLAGS_a.o := -DMSI_STORAGE_PROVIDER=1'):
-            wrong = rules.misplaced({**GOOD, 'drivers/misc/b.c': f'\n{line}\n'})
-            self.assertEqual(len(wrong), 1, line)
-            self.assertTrue(wrong[0].startswith('drivers/misc/b.c:2 '), wrong)
-
-    def test_not_even_at_home(self):
-        wrong = rules.misplaced({**GOOD,
-                                 'drivers/irqchip/irq-b.c': '#define MSI_STORAGE_PROVIDER 1\n'})
-        self.assertEqual(len(wrong), 1)
-
-    def test_nothing_to_see(self):
-        left = {path: text for path, text in GOOD.items() if 'irqchip' not in path}
-        self.assertIn('nothing in drivers/irqchip/ imports MSI_STORAGE: mend PLACES in rules.py',
-                      rules.misplaced(left))
-
-    def test_comments_do_not_count(self):
-        text = rules.code('/* See\n * pci_create_ims_store() */\nint a; // struct msi_storage_ops\n')
-        self.assertEqual(text.count('\n'), 3)
-        self.assertEqual(rules.misplaced({**GOOD, 'drivers/misc/b.c': text}), [])
-
-    def test_searched(self):
-        for path in ('a/b.c', 'a/b.h', 'a/b.S', 'a/Makefile', 'Kbuild'):
-            self.assertTrue(rules.SEARCHED.search(path), path)
-        for path in ('a/b.rst', 'a/Kconfig', 'a/Makefile.txt'):
-            self.assertFalse(rules.SEARCHED.search(path), path)
+@pytest.mark.quick
+def test_storage_ops_are_in_irqchip(snapshot, log):
+    nothing_wrong(log, rules.misplaced(rules.sources(*snapshot[:3])))
 
 
-class Definitions(unittest.TestCase):
-    def test_names(self):
-        names, wrong = rules.definitions(
-            'struct msi_storage_template;\n'
-            'struct msi_storage_ops {\n'
-            'static const struct msi_storage_ops a_ops = {\n'
-            'const struct msi_storage_template b_template =\n'
-            'static const struct msi_storage_template c_templates[2] = {\n'
-            'static void f(const struct msi_storage_template *tmpl)\n'
-            '\tconst struct msi_storage_ops *ops = tmpl->ops;\n'
-            '\tsize = sizeof(struct msi_storage_ops);\n')
-        self.assertEqual(names, ['a_ops', 'b_template', 'c_templates'])
-        self.assertEqual(wrong, [])
-
-    def test_wrong(self):
-        for line in ('static struct msi_storage_ops a = {', 'struct msi_storage_template a = {',
-                     'static struct msi_storage_ops a;', '\tstruct msi_storage_ops ops;',
-                     'const struct msi_storage_template TEMPLATE(a);'):
-            names, wrong = rules.definitions(line + '\n')
-            self.assertEqual((names, len(wrong)), ([], 1), line)
-
-    def test_section(self):
-        for name, section in (('a_ops', '.rodata'), ('b_ops', '.data'), ('c_ops', '.rodata.str1'),
-                              ('d_ops', '*UND*'), ('e_ops', None), ('ops', None)):
-            self.assertEqual(rules.section_of(OBJECT, name), section, name)
+def test_the_build_keeps_storage_ops_in_irqchip(snapshot, log):
+    page = next(cross.tree_files(*snapshot[:3], f'Documentation/{docs.BOOK}.rst'))
+    examples = docs.examples(page or '')
+    expect(examples, f'Documentation/{docs.BOOK}.rst has no examples')
+    with locked('kernel-src'), scratch('kernel-src') as tmp:
+        where = rules.configure(*snapshot[:3], log)
+        nothing_wrong(log, rules.compiled(where, log, examples))
+        nothing_wrong(log, rules.linked(where, log, tmp))
 
 
-if __name__ == '__main__':
-    unittest.main()
+def test_storage_ops_are_constant(snapshot, log, show):
+    with locked('kernel-src'):
+        wrong, count = rules.not_constant(*snapshot[:3], log)
+    nothing_wrong(log, wrong)
+    expect(count > 5, f'only {count} storage ops and templates were found')
+    show(f'{count} storage ops and templates')
+
+
+# --- the semantic patch ----------------------------------------------------
+
+@pytest.mark.needs(r'tests/cocci/', r'.*\.cocci$', 'scripts/imslib/cocci')
+def test_msi_desc_tells_good_code_from_bad(snapshot, log, show):
+    wrong, count = cocci.check_tests(*snapshot[:3], CHECK / 'cocci')
+    nothing_wrong(log, wrong)
+    show(f'{count} lines of bad code')
+
+
+@pytest.mark.needs(r'.*\.cocci$', 'Documentation/core-api/msi-desc-users')
+def test_msi_desc_finds_what_the_page_explains(snapshot, log, show):
+    wrong, count = cocci.check_tree(*snapshot[:3], CHECK / 'cocci-tree', log)
+    nothing_wrong(log, wrong)
+    expect(count, f'nothing is found; see {log}')
+    show(f'{count} hits')
+
+
+# --- documentation ---------------------------------------------------------
+
+@pytest.mark.needs('Documentation/', KERNEL)
+def test_pages_are_built_without_a_warning(snapshot, log):
+    found, names = docs.build(*snapshot[:3], CHECK / 'docs')
+    nothing_wrong(log, found)
+    left = docs.undescribed(*snapshot[:3], names)
+    expect(not left, f'no page describes {", ".join(left)}')
+
+
+def test_what_is_wrong_with_a_page_is_noticed(snapshot, log):
+    found, expected = docs.build_broken(*snapshot[:3], CHECK / 'docs-broken',
+                                        ROOT / 'tests/docs/broken.rst')
+    note(log, '\n'.join(found))
+    missed = [pattern for pattern in expected if not any(re.search(pattern, f) for f in found)]
+    expect(expected and not missed, f'{len(missed)} of {len(expected)} faults are not noticed: '
+                                    f'{missed[:1]}; see {log}')
+
+
+@pytest.mark.quick
+def test_the_book_says_what_the_code_does(snapshot, log):
+    nothing_wrong(log, docs.check(*snapshot[:3]))

@@ -8,7 +8,7 @@ commit that depends on the content alone, and `info`.
 
 patches/6.1/base is the record of what the series was made for: the version, and
 the sha256 of every file that a patch changes. A base that has another version of
-such a file is refused; what else changed does not matter.
+such a file is named, and taken as long as the patches apply.
 """
 import hashlib
 import json
@@ -217,15 +217,19 @@ def format_record(base, paths):
     return text + ''.join(f'{new[p]}  {p}\n' for p in sorted(new))
 
 
-def check_record(base):
-    package, kernel, sums = read_record()
+def moved(base):
+    """The files that a patch changes and that are not those of the record. Whether that
+    matters is for git apply to find out."""
+    sums = read_record()[2]
     now = base.sha256(sums)
-    for path in sorted(sums):
-        if now[path] == sums[path]:
-            continue
+    return sorted(path for path in sums if now[path] != sums[path])
+
+
+def report_moved(base):
+    package, kernel, sums = read_record()
+    found = moved(base)
+    if found:
         made = f'{PACKAGE} {package}' if package else f'Linux {kernel}'
         here = f'{PACKAGE} {base.package}' if base.package else f'Linux {base.kernel}'
-        what = 'is not in' if now[path] is None else 'is different in'
-        raise Fail(f'{path} {what} this base ({here}); the series is for {made}: build '
-                   f'from that with KERNEL_SRC=, or try `make tree PORT=1` and, once it '
-                   'is right, `make export`')
+        say(f'base: {len(found)} of {len(sums)} files that the series changes differ between '
+            f'{made}, that it was made for, and {here}: {", ".join(found)}')

@@ -455,7 +455,8 @@ def short_runs(where):
 
 
 def gate(where, note):
-    """The series against the record. note(text) takes what was found."""
+    """The series against the record; what is worth to be said. note(text) takes what
+    was found."""
     tools, recorded = read_record(RECORD.read_text(encoding='utf-8') if RECORD.exists() else '')
     found = judge(short_runs(where), recorded)
     now = made_with()
@@ -467,12 +468,9 @@ def gate(where, note):
     if wrong:
         raise Fail(f'{len(wrong)} figures: {"; ".join(wrong[:4])}'
                    + (f' ({"; ".join(others)})' if others else ''))
-    for text in others:
-        say(f'        {text}')
-    for text in found.below:
-        say(f'        lower, `make bench-record` would keep it so: {text}')
-    say(f'        {sum(len(values) for values in recorded.values())} figures on '
-        f'{", ".join(GATE)}')
+    return [*others,
+            *(f'lower, `make bench-record` would keep it so: {text}' for text in found.below),
+            f'{sum(len(values) for values in recorded.values())} figures on {", ".join(GATE)}']
 
 
 def record():

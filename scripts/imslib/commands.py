@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The table of what scripts/ims can do."""
 from . import base as base_kernel
-from . import bench, boot, check, initramfs, kernel, profile, qemu, series
+from . import bench, boot, check, initramfs, kernel, profile, qemu, series, steps
 from .util import say
 
 
@@ -38,6 +38,7 @@ def paths():
 TABLE = {
     'tree': series.tree,
     'export': series.export,
+    'fixup': series.fixup,
     'mail': series.mail,
     'kernel': build_kernel,
     'qemu': build_qemu,
@@ -46,7 +47,10 @@ TABLE = {
     'bench': bench.bench,
     'bench-record': bench.record,
     'profile': profile.profile,
+    'quick': check.quick,
     'check': check.check,
+    'check-all': check.check_all,
+    'record-steps': steps.record,
     'paths': paths,
     'clean': series.clean,
 }

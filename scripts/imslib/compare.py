@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import boot, initramfs, kernel, overlay, qemu, series, verdict
-from .util import ROOT, Fail, say
+from .util import ROOT, Fail
 
 OVERLAY = ROOT / 'tests/kernel'
 AT = 'drivers/misc/msi_compare'
@@ -213,7 +213,8 @@ def run_on(machine, which, base, tree, objects, log):
 
 
 def compare(machine, where, note):
-    """Boot both on a machine and compare. note(text) takes what was found."""
+    """Boot both on a machine and compare: how much was the same, in words. note(text)
+    takes what was found."""
     base, tree, objects, _ = series.snapshot()
     old = run_on(machine, 'base', base, base.tree, objects, where / f'compare-{machine}-base.log')
     new = run_on(machine, 'series', base, tree, objects,
@@ -231,5 +232,5 @@ def compare(machine, where, note):
     if stale:
         raise Fail(f'{len(stale)} expected differences are not there any more: '
                    f'{stale[0].field}: {stale[0].reason}')
-    say(f'        {len(old)} cases, {sum(len(f) for f in old.values())} values, {len(found)} '
-        'expected differences')
+    return (f'{len(old)} cases, {sum(len(f) for f in old.values())} values, {len(found)} '
+            'expected differences')

@@ -418,7 +418,8 @@ def lost(lines, final):
     for symbol, line in lines.items():
         got = re.findall(rf'^(?:# )?{symbol}[= ].*', final, re.M)
         if line not in have and not (line.endswith('not set') and not got):
-            return f'{line} is wanted, but the configuration has {got[0] if got else "no such symbol"}'
+            there = got[0] if got else 'no such symbol'
+            return f'{line} is wanted, but the configuration has {there}'
     return ''
 
 

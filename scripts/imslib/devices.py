@@ -12,8 +12,8 @@ from pathlib import Path
 
 from . import boot
 
-# Bind and unbind rounds, over all drivers
-ROUNDS = 500
+# Bind and unbind rounds, over all drivers: many, and those of `make check`
+ROUNDS, FEW = 500, 50
 # Bounds of the run, beyond those that the program has for its parts
 SILENCE, TOTAL = 600, 2400
 DISKS = ('nvme', 'virtio', 'ahci', 'usb')
@@ -47,14 +47,14 @@ def disks(where):
     return options
 
 
-def options(row):
+def options(row, rounds):
     """Kernel options of the test on a machine."""
     # What makes a bind take seconds on emulated CPUs: many requests, and grace
     # periods of RCU.
     found = ['ims.end=reboot', 'usb-storage.delay_use=0', 'nvme.io_queue_depth=16',
              'rcupdate.rcu_expedited=1', *row.get('devices_options', ()),
              f'devices.machine={row["devices"]}',
-             f'devices.rounds={ROUNDS}']
+             f'devices.rounds={rounds}']
     if row['devices'] == 'direct':
         # VFIO without an IOMMU taints the kernel (TAINT_USER).
         found.append('ims.taint=64')
@@ -80,7 +80,7 @@ def wake(path, done):
                         tell('system_wakeup')
 
 
-def run(machine, log):
+def run(machine, log, rounds):
     """A Verdict."""
     with tempfile.TemporaryDirectory(prefix='ims-devices-') as tmp:
         qmp, done = Path(tmp) / 'qmp', threading.Event()
@@ -88,7 +88,7 @@ def run(machine, log):
         waker.start()
         try:
             return boot.run(machine, 'devices', 'devices', log, silence=SILENCE, total=TOTAL,
-                            extra=options(boot.machine_row(machine)),
+                            extra=options(boot.machine_row(machine), rounds),
                             hardware=(*disks(Path(tmp)), *HARDWARE,
                                       '-qmp', f'unix:{qmp},server=on,wait=off'))
         finally:

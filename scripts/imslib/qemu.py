@@ -112,7 +112,8 @@ def download(out, log):
             (state / name).mkdir(parents=True)
         (state / 'sources.list').write_text('\n'.join(deb_src()) + '\n', encoding='utf-8')
         apt = ['apt-get', '-o', f'Dir::Etc::SourceList={state}/sources.list',
-               '-o', f'Dir::Etc::SourceParts={state}/parts', '-o', f'Dir::State::Lists={state}/lists',
+               '-o', f'Dir::Etc::SourceParts={state}/parts',
+               '-o', f'Dir::State::Lists={state}/lists',
                '-o', f'Dir::Cache={state}/cache', '-o', 'Acquire::Languages=none',
                '-o', 'Acquire::Retries=3', '-o', 'APT::Sandbox::User=root']
         # An archive that has no source packages is no reason to give up yet.

@@ -21,9 +21,11 @@ import json
 import os
 import re
 import shutil
+import tempfile
 import threading
 import time
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import base as basemod
@@ -167,8 +169,7 @@ def series_key(base, patches):
 def make_tip(base):
     """The commit of the last step, made from the files; refs/series/KEY."""
     patches = load()
-    if os.environ.get('PORT') != '1':
-        basemod.check_record(base)
+    basemod.report_moved(base)
     verify(patches, base)
     key = series_key(base, patches)
     ref = f'refs/series/{key}'
@@ -176,58 +177,68 @@ def make_tip(base):
     if known:
         return known.strip()
     with locked(f'series-{key}'), scratch(f'series-{key}') as tmp:
-        tip = apply_all(base, patches, tmp / 'tree')
-        git('update-ref', ref, tip, repo=base.repo)
-    git('worktree', 'prune', repo=base.repo)
-    return tip
+        apply_all(base, patches, tmp, ref)
+    return git('rev-parse', ref, repo=base.repo).strip()
 
 
-def apply_all(base, patches, tree):
-    """git am in a worktree that has no files but those that it changes."""
-    git('worktree', 'prune', repo=base.repo)
-    git('worktree', 'add', '-q', '--no-checkout', '--detach', tree, base.commit,
-        repo=base.repo)
-    git('read-tree', 'HEAD', cwd=tree)
-    for patch in patches:
-        file, who = split_mail(patch, tree.parent)
-        date = who.get('Date', '')
-        env = git_env()
-        env.update(GIT_COMMITTER_NAME=who.get('Author', ''),
-                   GIT_COMMITTER_EMAIL=who.get('Email', ''))
-        done = git('am', '-q', '-k', '--empty=keep', '--committer-date-is-author-date',
-                   '--keep-cr', '--no-scissors', '--whitespace=nowarn', file,
-                   cwd=tree, env=env, check=False)
-        if done.returncode:
-            hits = re.findall(r'^error: (?:patch failed: )?(.*)', done.stderr, re.M)
-            raise Fail(f'{rel(patch.path)} does not apply to Linux {base.kernel}: '
-                       f'{hits[0] if hits else done.stderr.strip()[-200:]}: restore '
-                       'patches/ and linux/ from git, or build with the base that '
-                       'patches/6.1/base names')
-        if not patch.adds:
-            continue
-        for path in patch.adds:
-            target = tree / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(LINUX / path, target)
-            target.chmod(0o755 if os.access(LINUX / path, os.X_OK) else 0o644)
-        git('add', '-f', '--', *patch.adds, cwd=tree)
-        env.update(GIT_COMMITTER_DATE=date)
-        git('commit', '-q', '--amend', '--no-edit', '--allow-empty', '--no-verify',
-            '--cleanup=verbatim', cwd=tree, env=env)
-    return git('rev-parse', 'HEAD', cwd=tree).strip()
+def apply_all(base, patches, tmp, ref):
+    """Commit the steps to ref. The index holds only what they change, so that a step
+    costs what it changes; git fast-import puts that into the trees of the base."""
+    at = {'repo': base.repo, 'env': git_env(GIT_INDEX_FILE=str(tmp / 'index'))}
+    touched = sorted({path for patch in patches for path in patch.touches})
+    if touched:
+        git('update-index', '--index-info', stdin=git('ls-tree', base.commit, '--', *touched,
+                                                      repo=base.repo), **at)
+    added = [path for patch in patches for path in patch.adds]
+    blobs = dict(zip(added, git('hash-object', '-w', '--no-filters', '--stdin-paths', **at,
+                                stdin=''.join(f'{LINUX / path}\n' for path in added)).split()))
+    stream, parent = [], base.commit
+    for mark, patch in enumerate(patches, 1):
+        entries = [f'M {"100755" if os.access(LINUX / path, os.X_OK) else "100644"} '
+                   f'{blobs[path]} {path}' for path in patch.adds]
+        if patch.touches:
+            done = git('apply', '--cached', '--whitespace=nowarn', patch.path, check=False, **at)
+            if done.returncode:
+                raise Fail(conflict(base, patch, done.stderr))
+            left = {line.split('\t')[1]: line.split() for line in
+                    git('ls-files', '-s', '--', *patch.touches, **at).splitlines()}
+            entries += [f'M {left[path][0]} {left[path][1]} {path}' if path in left
+                        else f'D {path}' for path in patch.touches]
+        who, message = read_mail(patch, tmp)
+        data = message.encode('utf-8', 'surrogateescape')
+        by = f'{who.get("Author", "")} <{who.get("Email", "")}> {who.get("Date", "")}'
+        head = f'commit {ref}\nmark :{mark}\nauthor {by}\ncommitter {by}\ndata {len(data)}\n'
+        stream += [head.encode('utf-8', 'surrogateescape'), data,
+                   f'\nfrom {parent}\n{"".join(line + chr(10) for line in entries)}\n'.encode()]
+        parent = f':{mark}'
+    if not patches:
+        git('update-ref', ref, base.commit, repo=base.repo)
+    else:
+        git('fast-import', '--quiet', '--date-format=rfc2822', repo=base.repo, text=False,
+            stdin=b''.join(stream))
 
 
-def split_mail(patch, tmp):
-    """(the file for git am, {Author, Email, Date}). A step that only adds files has
-    no diff; git am takes it as empty only when nothing follows its message."""
+def conflict(base, patch, stderr):
+    """What of a patch does not apply: file and hunk, as git apply names them."""
+    hit = re.search(r'^error: patch failed: (.*):(\d+)$', stderr, re.M)
+    where = stderr.strip()[-200:].removeprefix('error: ')
+    if hit:
+        text = patch.path.read_text(encoding='utf-8', errors='surrogateescape')
+        part = text.partition(f'\ndiff --git a/{hit[1]} ')[2].partition('\ndiff --git ')[0]
+        hunk = re.search(rf'^@@ -{hit[2]}\b.*', part, re.M)
+        where = f'{hit[1]}: hunk {hunk[0] if hunk else "at line " + hit[2]}'
+    return (f'{rel(patch.path)} does not apply to Linux {base.kernel}: {where}: restore patches/ '
+            'and linux/ from git, mend the patch, or name the base that patches/6.1/base names '
+            'with KERNEL_SRC=')
+
+
+def read_mail(patch, tmp):
+    """({Author, Email, Date}, message) of a step"""
     text = patch.path.read_text(encoding='utf-8', errors='surrogateescape')
-    file = patch.path
-    if not patch.touches:
-        file = tmp / 'mail'
-        file.write_text(text.split('\n---\n')[0].rstrip('\n') + '\n', encoding='utf-8',
-                        errors='surrogateescape')
     info = git('mailinfo', '-k', tmp / 'msg', tmp / 'patch', stdin=text)
-    return file, dict(line.split(': ', 1) for line in info.splitlines() if ': ' in line)
+    who = dict(line.split(': ', 1) for line in info.splitlines() if ': ' in line)
+    body = (tmp / 'msg').read_text(encoding='utf-8', errors='surrogateescape').strip('\n')
+    return who, who.get('Subject', '') + (f'\n\n{body}' if body else '') + '\n'
 
 
 def commits(repo, start, tip, cwd=None):
@@ -289,8 +300,8 @@ def unexported():
     head = tree_ref('HEAD')
     if head != exported:
         start = tree_ref('refs/ims/base')
-        if not exported or describe(start, head, cwd=TREE) != describe(start, exported,
-                                                                     cwd=TREE):
+        if not exported or (describe(start, head, cwd=TREE) !=
+                            describe(start, exported, cwd=TREE)):
             return 'has commits that are not exported'
     changes = dirty()
     if changes:
@@ -350,12 +361,14 @@ def tree():
         git('-C', tmp, 'remote', 'remove', 'origin')
         git('-C', tmp, 'config', 'core.untrackedCache', 'true')
         git('-C', tmp, 'symbolic-ref', 'HEAD', f'refs/heads/{BRANCH}')
+        git('-C', tmp, 'sparse-checkout', 'set', '--cone')
         tmp.rename(TREE)
     work = aside(BRANCH)
     if work and not force:
         raise Fail(f'build/linux {work}, and another HEAD: `git checkout {BRANCH}` there and '
                    '`make export` keep it, `make tree FORCE=1` throws it away')
     in_tree('fetch', '-q', base.repo, tip)
+    show_directories(load())
     in_tree('-c', 'checkout.workers=0', 'checkout', '-q', '-f', '-B', BRANCH, tip)
     if force:
         in_tree('clean', '-fdq')
@@ -363,6 +376,17 @@ def tree():
     in_tree('update-ref', 'refs/ims/exported', tip)
     count = len(commits(None, base.commit, tip, cwd=TREE))
     say(f'tree: build/linux is Linux {base.kernel} + {count} steps, {tip[:12]}')
+
+
+def show_directories(patches):
+    """Have the work tree hold the directories that the series has files in, and not
+    all of the kernel, if nobody has asked for that (git sparse-checkout disable)."""
+    if in_tree('config', '--bool', 'core.sparseCheckout', check=False).stdout.strip() != 'true':
+        return
+    wanted = {path.rpartition('/')[0] for patch in patches for path in
+              (*patch.touches, *patch.adds)} - {''}
+    if not wanted <= set(in_tree('sparse-checkout', 'list').split()):
+        in_tree('sparse-checkout', 'add', *sorted(wanted))
 
 
 # --- export ----------------------------------------------------------------
@@ -398,8 +422,8 @@ def export():
 
     present = base.files()
     out, names, touched, owner = {}, [], set(), {}
-    for commit in commits(None, start, head, **at):
-        name, text, adds, touches = export_step(where, commit, present, owner)
+    for step in read_steps(where, start, head):
+        name, text, adds, touches = export_step(where, step, present, owner)
         stem, number = name, 2
         while name in out:
             name = stem.replace('.patch', f'-{number}.patch')
@@ -408,7 +432,7 @@ def export():
         names.append(name)
         touched |= touches
         for path in adds:
-            owner[path] = (commit, name)
+            owner[path] = (step.commit, name)
     blobs = export_files(where, head, owner)
 
     series, steps, end = read_series()
@@ -434,18 +458,43 @@ def export():
         f'the base changed; {changed} files written')
 
 
-def export_step(where, commit, present, owner):
+@dataclass(frozen=True)
+class Step:
+    """A commit: files are [(path, mode, status)], mail is what git format-patch makes"""
+    commit: str
+    subject: str
+    stem: str
+    files: list
+    mail: str
+
+
+def read_steps(where, start, head):
+    """The commits of build/linux, in two calls of git for all of them."""
+    listed = git('log', '--reverse', '--raw', '-z', '-r', '--no-renames', '--no-abbrev',
+                 '--format=%x01%H%x02%s%x02%f%x02', f'{start}..{head}', cwd=where)
+    with tempfile.TemporaryDirectory() as tmp:
+        git('format-patch', '-q', '-k', '-o', tmp, '--zero-commit', '--no-signature', '--no-stat',
+            '--no-renames', '--no-attach', '--no-thread', '--always', '--encode-email-headers',
+            f'{start}..{head}', cwd=where)
+        mails = [path.read_text(encoding='utf-8', errors='surrogateescape')
+                 for path in sorted(Path(tmp).iterdir())]
+    steps = []
+    for text, mail_text in zip(listed.split('\x01')[1:], mails, strict=True):
+        commit, subject, stem, raw = text.split('\x02')
+        items = raw.strip('\0\n').split('\0')
+        files = [(path, info.split()[1], info.split()[4]) for info, path in
+                 zip(items[::2], items[1::2])]
+        steps.append(Step(commit, subject, stem, files, mail_text))
+    return steps
+
+
+def export_step(where, step, present, owner):
     """(file name, text, files it adds, files of the base that it changes)"""
-    at = {'cwd': where}
-    subject = git('log', '-1', '--format=%s', commit, **at).rstrip('\n')
-    short = f'{commit[:12]} ("{subject}")'
-    if re.match(r'(fixup|squash|amend)! ', subject):
-        raise Fail(f'{short} is not folded in: git rebase -i --autosquash refs/ims/base')
-    raw = git('diff-tree', '-r', '-z', '--no-renames', '--no-commit-id', commit, **at)
-    items = raw.split('\0')[:-1]
+    short = f'{step.commit[:12]} ("{step.subject}")'
+    if re.match(r'(fixup|squash|amend)! ', step.subject):
+        raise Fail(f'{short} is not folded in: `make fixup` does that')
     adds, touches = [], []
-    for info, path in zip(items[::2], items[1::2]):
-        _, mode, _, _, status = info.split()
+    for path, mode, status in step.files:
         if path in present:
             touches.append(path)
         elif status == 'A' and path not in owner:
@@ -456,15 +505,11 @@ def export_step(where, commit, present, owner):
                 raise Fail(f'{short} adds a file with an impossible name: {path!r}')
             adds.append(path)
         else:
-            first = owner.get(path, ('?', '?'))[0]
-            raise Fail(f'{short} changes {path}, which {first[:12]} '
-                       f'({owner[path][1] if path in owner else "?"}) adds: a new file '
+            first, name = owner.get(path, ('?', '?'))
+            raise Fail(f'{short} changes {path}, which {first[:12]} ({name}) adds: a new file '
                        f'belongs to one step; fold the change in with git commit '
-                       f'--fixup={first[:12]} and git rebase -i --autosquash')
-    mail = git('format-patch', '-1', '-k', '--stdout', '--zero-commit', '--no-signature',
-               '--no-stat', '--no-renames', '--no-attach', '--no-thread',
-               '--always', '--encode-email-headers', commit, **at)
-    head = mail.split('\ndiff --git ', 1)[0]
+                       f'--fixup={first[:12]} and `make fixup`')
+    head = step.mail.split('\ndiff --git ', 1)[0]
     body, mark, _ = head.rpartition('\n---\n')
     if not mark:
         # Nothing below the message: an empty commit.
@@ -475,16 +520,13 @@ def export_step(where, commit, present, owner):
     text = body.rstrip('\n') + '\n\n---\n'
     text += ''.join(f'Adds: {path}\n' for path in sorted(adds))
     if touches:
-        diff = ['diff-tree', '--no-commit-id', '--no-renames', '--no-color',
-                '--no-ext-diff', '--no-textconv', '--diff-algorithm=myers',
-                '--src-prefix=a/', '--dst-prefix=b/']
-        stat = git(*diff, '--stat=78', commit, '--', *touches, **at)
-        body = git(*diff, '-p', '-U3', commit, '--', *touches, **at)
-        if re.search(r'^(GIT binary patch|Binary files )', body, re.M):
+        diff = git('diff-tree', '--no-commit-id', '--no-renames', '--no-color', '--no-ext-diff',
+                   '--no-textconv', '--diff-algorithm=myers', '--src-prefix=a/', '--dst-prefix=b/',
+                   '--stat=78', '-p', '-U3', step.commit, '--', *touches, cwd=where)
+        if re.search(r'^(GIT binary patch|Binary files )', diff, re.M):
             raise Fail(f'{short} changes a binary file, which no patch here can hold')
-        text += ('\n' if adds else '') + stat + '\n' + drop_index(body)
-    name = git('log', '-1', '--format=%f', commit, **at).strip()[:64].rstrip('-.') + '.patch'
-    return name, text, adds, set(touches)
+        text += ('\n' if adds else '') + drop_index(diff)
+    return step.stem[:64].rstrip('-.') + '.patch', text, adds, set(touches)
 
 
 def drop_index(diff):
@@ -502,11 +544,18 @@ def drop_index(diff):
 
 def export_files(where, head, owner):
     """{path: (mode, bytes)} of the files that the steps add."""
+    if not owner:
+        return {}
+    listed = git('ls-tree', '-z', head, '--', *owner, cwd=where).split('\0')[:-1]
+    entries = {path: info.split() for info, path in (line.split('\t') for line in listed)}
+    data = git('cat-file', '--batch', cwd=where, text=False,
+               stdin=''.join(f'{entries[path][2]}\n' for path in owner).encode())
     files = {}
     for path in owner:
-        info = git('ls-tree', head, '--', path, cwd=where)
-        mode = 0o755 if info.startswith('100755') else 0o644
-        files[path] = (mode, git('cat-file', 'blob', f'{head}:{path}', cwd=where, text=False))
+        size = int(data.split(b'\n', 1)[0].split()[2])
+        data = data.split(b'\n', 1)[1]
+        files[path] = (0o755 if entries[path][0] == '100755' else 0o644, data[:size])
+        data = data[size + 1:]
     return files
 
 
@@ -599,6 +648,35 @@ def write_changed(path, mode, data):
     return 1
 
 
+# --- fixup -----------------------------------------------------------------
+
+def fixup():
+    """Fold what is changed in build/linux, and fixup! commits that are there, into the
+    steps that own the lines, as git absorb finds them."""
+    if not have_tree():
+        raise Fail('build/linux is not there: run `make tree`')
+    if busy():
+        raise Fail(f'build/linux is in the middle of something ({busy()}): finish that first')
+    if in_tree('diff', 'HEAD', '--name-only'):
+        in_tree('add', '-u')
+        # Whoever wrote the steps
+        in_tree('absorb', '--force', '--base', 'refs/ims/base')
+    marked = in_tree('log', '--format=%s', '--grep=^fixup! ',
+                     'refs/ims/base..HEAD').splitlines()
+    if marked:
+        done = in_tree('-c', 'sequence.editor=true', '-c', 'core.editor=true', 'rebase', '-q', '-i',
+                       '--autosquash', '--autostash', 'refs/ims/base', check=False)
+        if done.returncode:
+            files = in_tree('diff', '--name-only', '--diff-filter=U').split()
+            raise Fail(f'a fold conflicts in {", ".join(files) or "a step"}: resolve that in '
+                       'build/linux, then git add and git rebase --continue, or git rebase --abort')
+    left = in_tree('diff', 'HEAD', '--name-only').split()
+    if left:
+        raise Fail(f'no step owns all that is changed in {", ".join(left)}: commit the rest with '
+                   'git commit --fixup=STEP and `make fixup`, or as a step of its own')
+    say('fixup: ' + ('; '.join(dict.fromkeys(marked)) or 'nothing is changed'))
+
+
 # --- mail ------------------------------------------------------------------
 
 def mail():
@@ -665,7 +743,7 @@ def snapshot():
         shutil.copy(TREE / '.git/index', index)
         env = git_env(GIT_INDEX_FILE=str(index))
         try:
-            in_tree('add', '-A', env=env)
+            in_tree('add', '-A', '--sparse', env=env)
             tree_id = in_tree('write-tree', env=env).strip()
         finally:
             index.unlink(missing_ok=True)

@@ -219,7 +219,8 @@ def git(*args, repo=None, env=None, **kw):
 
 
 def is_no_space(text):
-    return os.strerror(errno.ENOSPC) in text or 'Disk quota exceeded' in text
+    return any(words in text for words in (
+        os.strerror(errno.ENOSPC), 'Disk quota exceeded', 'Out of diskspace'))
 
 
 ERROR = re.compile(r'^E: |error:|Error \d|undefined reference|ERROR:|FAILED|fatal:|\*\*\*')

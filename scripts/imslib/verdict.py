@@ -12,8 +12,8 @@ A run has passed when every part of it says so: QEMU ended with status 0, the
 kernel complained about nothing, /init announced its plan, each planned program
 ran to its end with status 0, the TAP of each has its plan met, at least one test
 in it that passed, and none that did not, each required program ran and skipped no
-test but for a reason that is allowed, and /init's last line came. Whatever is missing makes it something else
-than a pass; nothing is a pass by default.
+test but for a reason that is allowed, and /init's last line came. Whatever is missing
+makes it something else than a pass; nothing is a pass by default.
 """
 import re
 from dataclasses import dataclass, field

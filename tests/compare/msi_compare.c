@@ -433,7 +433,7 @@ static void look_proc(void)
 		unsigned long long eff = mask_of(slurp("/proc/irq/%d/effective_affinity", irqs[i]));
 
 		runs_add(i, "%llx", smp);
-		strcpy(how[i], !eff ? "no" : eff & ~smp ? "out" : eff & (eff - 1) ? "som" : "one");
+		strcpy(how[i], !eff ? "no" : eff & ~smp ? "out" : eff & (eff - 1) ? "few" : "one");
 	}
 	runs_field("smp");
 	runs_begin();

@@ -1,18 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """What a kernel is found by, on git trees of a few files."""
 import os
-import sys
 import tempfile
 import types
 import unittest
 from pathlib import Path
 from unittest import mock
 
-sys.dont_write_bytecode = True
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / 'scripts'))
-
-from imslib import boot, kernel, util  # noqa: E402
+from imslib import boot, kernel, util
 
 FILES = ('Makefile', 'MAINTAINERS', 'kernel/fork.c', 'Documentation/Kconfig',
          'Documentation/core-api/msi.rst', 'tools/objtool/check.c',
@@ -57,7 +52,3 @@ class Numbers(unittest.TestCase):
         for text in ('0', '65', '-1', 'four', '1.5'):
             with mock.patch.dict(os.environ, {'CPUS': text}), self.assertRaises(util.Fail):
                 boot.cpus()
-
-
-if __name__ == '__main__':
-    unittest.main()

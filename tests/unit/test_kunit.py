@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """The verdict about a run of KUnit: what must not pass for one that is complete."""
 import json
-import sys
 import tempfile
 import unittest
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'scripts'))
-
-from imslib import kunit  # noqa: E402
+from imslib import kunit
 
 WARNING = ('------------[ cut here ]------------\n'
            'WARNING: CPU: 0 PID: 9 at {}+0x1/0x2\nCall Trace:\n [<6003>] ? x+0x1/0x2\n'
@@ -64,7 +61,8 @@ class Suites(unittest.TestCase):
         with tempfile.TemporaryDirectory() as top:
             for name, text in files.items():
                 where, name = name.split('_', 1)
-                path = Path(top) / {'irq': self.IRQ, 'ath': self.ATH, 'lib': self.LIB}[where] / f'{name}.c'
+                tops = {'irq': self.IRQ, 'ath': self.ATH, 'lib': self.LIB}
+                path = Path(top) / tops[where] / f'{name}.c'
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding='utf-8')
             return kunit.suites(Path(top))
@@ -86,7 +84,3 @@ class Suites(unittest.TestCase):
                          '\tstatic struct kunit_suite _name = { .name = #_name }\n',
             ath_msi_test='struct kunit_case x = { .name = "ath_x" };\n'
                          'static struct kunit_suite y = {\n};\nz = { .name = "z" };\n'), [])
-
-
-if __name__ == '__main__':
-    unittest.main()

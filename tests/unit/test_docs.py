@@ -1,14 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """What the page about message stores says, and how it is compared with the code."""
-import sys
 import unittest
 from pathlib import Path
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'scripts'))
-
-from imslib import docs  # noqa: E402
-from imslib.util import Fail  # noqa: E402
+from imslib import docs
+from imslib.util import Fail
 
 DOMAIN = '''\
 /*
@@ -191,7 +187,3 @@ class Pages(unittest.TestCase):
         text = 'Using classic theme\n\n/x/Documentation/a.rst:1: WARNING: b\n'
         self.assertEqual(docs.complaints(text, Path('/x')),
                          ['Documentation/a.rst:1: WARNING: b'])
-
-
-if __name__ == '__main__':
-    unittest.main()

@@ -2,15 +2,10 @@
 """What the semantic patch about MSI descriptors reports, and how it is compared with marks
 in test files and with rows of a page."""
 import re
-import sys
 import unittest
-from pathlib import Path
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'scripts'))
-
-from imslib import cocci  # noqa: E402
-from imslib.util import ROOT, Fail  # noqa: E402
+from imslib import cocci
+from imslib.util import ROOT, Fail
 
 SOURCE = '''\
 #include <linux/msi.h>
@@ -160,7 +155,3 @@ class Rows(unittest.TestCase):
         wrong = cocci.unexplained(hits - {('drivers/b.c', 3, 'loop')}, PAGE, texts.get)
         self.assertEqual(len(wrong), 1)
         self.assertIn('drivers/b.c, third(), loop: there is no such hit', wrong[0])
-
-
-if __name__ == '__main__':
-    unittest.main()

@@ -1,13 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """The profile: that nothing gets lost between the plugin's counts and the table."""
-import sys
 import unittest
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'scripts'))
-
-from imslib import profile  # noqa: E402
-from imslib.util import Fail  # noqa: E402
+from imslib import profile
+from imslib.util import Fail
 
 MAP = '''\
 0000000000000100 A not_text
@@ -225,7 +221,3 @@ class Figure(unittest.TestCase):
     def test_another_stream_does_not_count(self):
         with self.assertRaisesRegex(Fail, 'msix-free.64'):
             profile.figure(self.TEXT, 'msix-free.64')
-
-
-if __name__ == '__main__':
-    unittest.main()

@@ -1,13 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Which source packages an apt configuration stands for."""
-import sys
 import unittest
-from pathlib import Path
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'scripts'))
-
-from imslib import qemu  # noqa: E402
+from imslib import qemu
 
 
 class OneLine(unittest.TestCase):
@@ -62,7 +57,3 @@ class Deb822(unittest.TestCase):
         text = self.TEXT.split('Signed-By')[0] + 'Signed-By:\n -----BEGIN PGP-----\n .\n abc\n'
         self.gives(text, 'deb-src http://archive.example.org/debian bookworm main',
                    'deb-src http://archive.example.org/debian bookworm-updates main')
-
-
-if __name__ == '__main__':
-    unittest.main()

@@ -11,11 +11,8 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-sys.dont_write_bytecode = True
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / 'scripts'))
-
-from imslib import util  # noqa: E402
+from imslib import util
+from imslib.util import ROOT
 
 # A run that starts an entry and never ends it.
 STUCK = '''
@@ -147,7 +144,3 @@ class Step(unittest.TestCase):
         with mock.patch.dict(os.environ, bad):
             for env in (util.clean_env(), util.git_env()):
                 self.assertFalse(bad.keys() & env.keys())
-
-
-if __name__ == '__main__':
-    unittest.main()

@@ -2,15 +2,10 @@
 """The verdict on recorded logs of each kind, and on what becomes of a good log when
 a part of it is lost."""
 import re
-import sys
 import unittest
-from pathlib import Path
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-import cases  # noqa: E402
-from imslib import verdict  # noqa: E402
+import cases
+from imslib import verdict
 
 GOOD = '''\
 kernel| [    0.000000] Linux version 6.1.192
@@ -247,7 +242,3 @@ class Made(unittest.TestCase):
     def test_after_the_end(self):
         self.assert_kind(verdict.TRUNCATED, GOOD.replace(
             'done 3\n', 'done 3\ntests | ims-init: run 4 more\n'))
-
-
-if __name__ == '__main__':
-    unittest.main()

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Every step of the series builds without a warning and boots by itself.
+
+Words
+  change    what a step changes, wherever its lines are: a digest of its patch and of
+            the files that it adds
+  recorded  the changes that `make record-steps` has built and booted, in RECORD. `make
+            check` takes these for granted, but for the last step of each part and some
+            in turn
+"""
+import re
+
+from . import boot, initramfs, kernel, qemu, series
+from .util import ROOT, Fail, digest, digest_code, entry, git, have_entry, say, write_atomic
+
+RECORD = ROOT / 'tests/steps.recorded'
+HEAD = '''\
+# SPDX-License-Identifier: GPL-2.0
+#
+# The steps that were built and booted, each by itself. Written by `make record-steps`.
+
+'''
+
+
+def change(patch):
+    text = re.sub(r'^@@ .* @@.*$', '@@', patch.path.read_text('utf-8', 'surrogateescape'),
+                  flags=re.M)
+    parts = [text.encode('utf-8', 'surrogateescape')]
+    for path in patch.adds:
+        parts += [path, series.LINUX / path]
+    return digest(*parts)
+
+
+def recorded():
+    """{change: name}"""
+    if not RECORD.exists():
+        return {}
+    lines = RECORD.read_text(encoding='utf-8').splitlines()
+    return dict(line.split() for line in lines if line and not line.startswith('#'))
+
+
+def unrecorded(patches):
+    """The names of the patches that are to be built whatever else is: those that are not
+    recorded, and the last one."""
+    known = recorded()
+    return {p.name for p in patches if change(p) not in known} | {p.name for p in patches[-1:]}
+
+
+def try_step(base, tip, commits, number, log):
+    """Build and boot a step. Whether the cache had the result. CONFIG_WERROR makes a
+    warning an error. All steps boot with the programs of the last one, as what they do
+    is only to boot."""
+    objects = base.repo / 'objects'
+    ramfs = (base, git('rev-parse', f'{tip}^{{tree}}', repo=base.repo).strip(), objects)
+    tree = git('rev-parse', f'{commits[number]}^{{tree}}', repo=base.repo).strip()
+    label = f'step {number + 1}/{len(commits)}'
+    built = (base, tree, objects, label)
+    key = digest(kernel.kernel_key('lean', *built[:3]), initramfs.INIT, boot.MACHINES,
+                 qemu.get().name, digest_code('boot', 'verdict'))
+    if have_entry('step', key):
+        return True
+    kernel.get('lean', *built[:3], label=label, log=log.with_suffix('.build.log'))
+
+    def run(_):
+        result = boot.run('intel-ir', 'lean', 'nothing', log, built=built, ramfs=ramfs)
+        if not result:
+            raise Fail(f'{label}: {result}; see {log}')
+    entry('step', key, run)
+    return False
+
+
+def record():
+    """make record-steps"""
+    base, tip = series.agree()
+    commits = series.commits(base.repo, base.commit, tip)
+    patches = series.load()
+    for number, patch in enumerate(patches):
+        say(f'step {number + 1}/{len(patches)}: {patch.subject}')
+        try_step(base, tip, commits, number, series.BUILD / f'steps/{number + 1}.log')
+    write_atomic(RECORD, HEAD + ''.join(f'{change(p)} {p.name}\n' for p in patches))
+    say(f'record-steps: {len(patches)} steps in {series.rel(RECORD)}')

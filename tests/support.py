@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the tests of several subjects use."""
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from imslib.util import ROOT, Fail, cache, clean_env, git, git_env, run
+
+
+def note(log, text):
+    with open(log, 'a', encoding='utf-8') as file:
+        file.write(text.rstrip('\n') + '\n')
+
+
+def expect(condition, text):
+    if not condition:
+        raise Fail(text)
+
+
+def nothing_wrong(log, wrong):
+    note(log, '=== wrong\n' + '\n'.join(wrong))
+    expect(not wrong, f'{len(wrong)}: {wrong[0] if wrong else ""}; see {log}')
+
+
+class Checkout:
+    """A copy of this checkout that can be spoilt. Shares the cache, if no other
+    is named, and has a build directory of its own."""
+
+    def __init__(self, path, log, **env):
+        self.path, self.log = path, log
+        self.env = clean_env(IMS_CACHE=str(cache()))
+        for name in ('KERNEL_SRC', 'QEMU_SRC', 'JOBS'):
+            self.env.update(own_setting(name))
+        self.env.update(env)
+        shutil.rmtree(path, ignore_errors=True)
+        names = run(['git', 'ls-files', '-z', '--cached', '--others', '--exclude-standard'],
+                    cwd=ROOT, env=git_env()).split('\0')[:-1]
+        for name in names:
+            if (ROOT / name).is_file():
+                (path / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, path / name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def make(self, *words, **env):
+        """(exit status, standard output, standard error)"""
+        cmd = ['make', '-s', *words]
+        done = subprocess.run(cmd, cwd=self.path, env={**self.env, **env}, check=False,
+                              stdin=subprocess.DEVNULL, text=True, capture_output=True)
+        note(self.log, f'$ {" ".join(cmd)} {env}\n{done.stdout}{done.stderr}'
+                       f'exit {done.returncode}')
+        return done.returncode, done.stdout, done.stderr
+
+    def must(self, *words, **env):
+        status, out, err = self.make(*words, **env)
+        expect(status == 0, f'make {" ".join(words)}: {err.strip()[-300:]}; see {self.log}')
+        return out
+
+    def refuses(self, pattern, *words, **env):
+        """The command fails with one line of error, which the pattern matches."""
+        status, _, err = self.make(*words, **env)
+        expect(status != 0, f'make {" ".join(words)} {env} did not fail; see {self.log}')
+        lines = [l for l in err.splitlines() if l.strip() and not l.startswith('make')]
+        expect(len(lines) == 1, f'make {" ".join(words)}: {len(lines)} lines of error, not '
+                                f'one; see {self.log}')
+        expect(re.search(pattern, lines[0]), f'make {" ".join(words)}: "{lines[0]}" does not '
+                                             f'match "{pattern}"')
+
+    def git(self, *args):
+        return git('-C', self.path / 'build/linux', '-c', 'user.name=check',
+                   '-c', 'user.email=check', *args)
+
+    def files(self):
+        """What export writes, by name."""
+        found = {}
+        for top in ('patches', 'linux'):
+            for path in sorted((self.path / top).rglob('*')):
+                if path.is_file():
+                    found[str(path.relative_to(self.path))] = (path.stat().st_mode & 0o777,
+                                                               path.read_bytes())
+        return found
+
+    def line(self):
+        """The steps of build/linux: subject, message and content of each."""
+        return self.git('log', '--reverse', '--format=%T %an <%ae> %at%n%B',
+                        'refs/ims/base..HEAD')
+
+
+def own_setting(name):
+    """{name: value} of what the user has set, as another directory needs it"""
+    value = os.environ.get(name)
+    if not value:
+        return {}
+    return {name: value if name == 'JOBS' else str(Path(value).expanduser().resolve())}

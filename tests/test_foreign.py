@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Code that is not ours on the series: the base's behaviour, other devices, bridges."""
+import re
+
+import pytest
+from support import expect, note
+
+from imslib import boot, compare, devices, ntb, verdict
+from imslib.check import CHECK
+
+MACHINES = boot.machines()
+
+
+@pytest.mark.parametrize('machine', compare.machines())
+def test_base_and_series_behave_alike(machine, log, show):
+    show(compare.compare(machine, CHECK, lambda text: note(log, text)))
+
+
+@pytest.mark.parametrize('machine', MACHINES)
+def test_devices(machine, log, show):
+    result = devices.run(machine, log, devices.FEW)
+    expect(result, f'{result}; see {log}')
+    show(result.summary())
+
+
+@pytest.mark.rare(minutes=6, why='50 rounds found all that 500 found')
+@pytest.mark.parametrize('machine', MACHINES)
+def test_devices_long(machine, log, show):
+    result = devices.run(machine, log, devices.ROUNDS)
+    expect(result, f'{result}; see {log}')
+    show(result.summary())
+
+
+@pytest.mark.parametrize('machine', [name for name, row in MACHINES.items() if row['required']])
+def test_ntb(machine, log, show):
+    """Interrupts and traffic across a bridge"""
+    result = ntb.run(machine, log)
+    expect(result, f'{result}; see {log}')
+    show(result.summary())
+
+
+@pytest.mark.rare(minutes=2, why='it tests the test')
+@pytest.mark.parametrize('what', ntb.SPOILT)
+def test_ntb_spoilt(what, log):
+    result = ntb.run('no-iommu', log, spoil=what)
+    expect(result.kind == verdict.FAIL and re.search(ntb.SPOILT[what], result.why),
+           f'it ends with "{result}"; see {log}')

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The project's own commands, scripts and texts."""
+import re
+import subprocess
+
+import pytest
+from support import Checkout, expect, note
+
+from imslib.check import CHECK
+from imslib.util import ROOT, git_env, run
+
+pytestmark = pytest.mark.quick
+
+# Python that no name says
+PYTHON = ('scripts/ims', 'tests/record-logs')
+
+
+def tracked():
+    listed = run(['git', 'ls-files', '-z', '--cached', '--others', '--exclude-standard'], cwd=ROOT,
+                 env=git_env()).split('\0')[:-1]
+    return [name for name in listed if (ROOT / name).is_file()]
+
+
+def lint(log, *cmd):
+    done = subprocess.run(cmd, cwd=ROOT, check=False, text=True, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    note(log, done.stdout)
+    first = next(iter(done.stdout.splitlines()), 'no message')
+    expect(not done.returncode, f'{cmd[0]}: {first}; see {log}')
+
+
+def test_help_lists_every_target(log):
+    text = run(['make', '-s', 'help'], cwd=ROOT)
+    note(log, text)
+    makefile = (ROOT / 'Makefile').read_text(encoding='utf-8')
+    targets = re.findall(r'^([a-z][a-z-]*):', makefile, re.M)
+    phony = re.search(r'^\.PHONY: (.*(?:\\\n.*)*)', makefile, re.M)[1].replace('\\\n', ' ').split()
+    expect(sorted(targets) == sorted(phony), 'targets and .PHONY of the Makefile differ')
+    for name in targets:
+        expect(re.search(rf'^  make {name}\s+\S', text, re.M), f'make help has no line for {name}')
+
+
+def test_shellcheck(log):
+    names = [name for name in tracked() if not name.startswith(('linux/', 'patches/')) and
+             (ROOT / name).read_bytes()[:64].startswith((b'#!/bin/bash', b'#!/bin/sh'))]
+    expect(names, 'no shell script is found')
+    lint(log, 'shellcheck', *names)
+
+
+def test_python(log):
+    names = [name for name in tracked() if name.endswith('.py') or name in PYTHON]
+    lint(log, '/usr/bin/python3', '-B', '-m', 'flake8', '--max-line-length=100',
+         # Names of one letter, operators at either end of a line, and C with tabs
+         '--extend-ignore=E741,W503,W504,W191,E101', *names)
+
+
+def test_spelling(log):
+    """Everything that people read: ours, and what the series adds or says."""
+    names = [name for name in tracked() if not name.startswith('tests/logs/') and
+             name != 'COPYING']
+    lint(log, 'codespell', '-I', 'configs/spelling', *names)
+
+
+def test_boot_names_the_step_that_failed(log):
+    with Checkout(CHECK / 'bad-config', log) as work:
+        with open(work.path / 'configs/lean.config', 'a', encoding='utf-8') as file:
+            file.write('CONFIG_NO_SUCH_SYMBOL=y\n')
+        work.refuses(r"step 'kernel' failed: .*CONFIG_NO_SUCH_SYMBOL=y is wanted", 'boot')

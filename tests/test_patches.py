@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What maintainers' tools say of the patches."""
+import re
+
+import pytest
+from support import expect, note, nothing_wrong
+
+from imslib import kernel, warnings
+from imslib.check import CHECK
+from imslib.util import git, locked, run
+
+# Who posts the series signs it off, and the files that it adds are in directories
+# that MAINTAINERS has already, which checkpatch does not look up.
+CHECKPATCH_IGNORE = 'MISSING_SIGN_OFF,FILE_PATH_CHANGES'
+
+
+@pytest.mark.needs('patches/')
+def test_checkpatch(steps, log):
+    base, tip, commits = steps
+    bad = []
+    with locked('kernel-src'):
+        kernel.checkout(base, f'{tip}^{{tree}}', base.repo / 'objects')
+        for commit in commits:
+            patch = CHECK / 'checkpatch.patch'
+            patch.write_text(git('format-patch', '-1', '--stdout', '--no-renames', '--signature=',
+                                 commit, repo=base.repo), encoding='utf-8')
+            done = run(['perl', 'scripts/checkpatch.pl', '--strict', '--show-types',
+                        '--color=never', '--ignore', CHECKPATCH_IGNORE, patch], check=False,
+                       cwd=kernel.src())
+            subject = git('log', '-1', '--format=%s', commit, repo=base.repo).strip()
+            note(log, f'=== {subject}\n{done.stdout}{done.stderr}')
+            clean = re.search(r'^total: 0 errors, 0 warnings, 0 checks', done.stdout, re.M)
+            if done.returncode or not clean or 'Traceback' in done.stderr:
+                bad.append(subject)
+    expect(not bad, f'{len(bad)} of {len(commits)} steps: {bad[:3]}; see {log}')
+
+
+@pytest.mark.needs('patches/')
+def test_no_new_warning(steps, log):
+    """of gcc W=1, sparse or kernel-doc"""
+    added, count = warnings.check(*steps[:2], log)
+    expect(count > 5, f'only {count} objects were checked; see {log}')
+    nothing_wrong(log, added)
