@@ -9,7 +9,7 @@ import re
 import shutil
 
 from imslib import boot, initramfs, verdict
-from imslib.util import ROOT
+from imslib.util import ROOT, run
 
 LOGS = ROOT / 'tests/logs'
 
@@ -25,6 +25,7 @@ CASES = {
     'status': ('status', (), 'exit status 139', 120, (), verdict.FAIL),
     'skips': ('skips', ('skips',), 'requires it', 120, (), verdict.FAIL),
     'truncated': ('truncated', (), 'ends in truncated', 120, (), verdict.TRUNCATED),
+    'tail': ('tail', ('tail',), '', 120, (), verdict.PASS),
     'short': ('short', (), '3 tests planned, 2 seen', 120, (), verdict.TRUNCATED),
     'silent': ('silent', (), 'no plan', 120, (), verdict.NO_TESTS),
     'not-run': ('nothing', ('ims_table',), 'did not run', 120, (), verdict.NO_TESTS),
@@ -38,6 +39,8 @@ def initrd(where):
     shutil.copyfile(initramfs.INIT, root / 'init')
     shutil.copyfile(initramfs.BUSYBOX, root / 'bin/busybox')
     shutil.copytree(ROOT / 'tests/guest', root / 'tests')
+    run(['gcc', '-static', '-O2', '-Wall', '-Werror', '-o', root / 'tests/tail',
+         ROOT / 'tests/guest/tail.c'])
     initramfs.pack(root, where, where / 'log')
     return where / 'initramfs.cpio.gz'
 

@@ -35,6 +35,7 @@ PERIOD = 60
 
 def pytest_addoption(parser):
     parser.addoption('--tier', choices=('quick', 'check', 'all'), default='all')
+    parser.addoption('--rare', action='store_true', help='list the rare tests, with the reason')
 
 
 # --- which tests -----------------------------------------------------------
@@ -183,6 +184,14 @@ class Watch:
                 terminalreporter.section(title)
                 for line in lines:
                     terminalreporter.write_line(line)
+
+
+def pytest_collection_finish(session):
+    if session.config.getoption('--rare'):
+        for line in sorted({f'| `{item.nodeid.partition("[")[0].removeprefix("tests/")}` | '
+                            f'{mark.kwargs["why"]} |'
+                            for item in session.items for mark in item.iter_markers('rare')}):
+            print(line)
 
 
 def pytest_configure(config):

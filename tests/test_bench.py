@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """Figures, against the recorded ones."""
+import re
+
 import pytest
-from support import expect, note
+from support import Checkout, expect, note
 
 from imslib import bench, profile
 from imslib.check import CHECK
@@ -30,7 +32,19 @@ def test_a_figure_above_the_recorded_one_is_noticed(log, show):
     show(f'{sum(len(values) for values in now.values())} figures')
 
 
-@pytest.mark.rare(minutes=3, why='only a change of the profiler changes it')
+@pytest.mark.rare(minutes=6, why='it builds two kernels that nothing else has')
+def test_make_bench(log):
+    with Checkout(CHECK / 'bench', log) as work:
+        out = work.must('bench', ONLY='msix-alloc.64')
+        for which in bench.KERNELS:
+            expect(re.search(rf'^{re.escape(which)}: Linux \d', out, re.M),
+                   f'make bench has no {which}; see {log}')
+        expect(re.search(r'^msix-alloc\.64( +[\d,.]+){3}( +[\d.]+){2}$', out, re.M),
+               f'make bench has no line of the figure; see {log}')
+        expect((work.path / 'build/bench/table.json').exists(), 'make bench leaves no table.json')
+
+
+@pytest.mark.rare(minutes=3, why='it tests make profile, that no other test uses')
 def test_the_profile_adds_up(log, show):
     case = 'msix-alloc.64'
     found = profile.take('series', profile.MACHINE, [case], log.with_suffix('.guest.log'))[case]

@@ -45,7 +45,6 @@ def test_selftests_quick(log, show):
     passes(boot.run('intel-ir', 'lean', 'ims_device,ims_view,pci_msi', log), log, show)
 
 
-# What the debug kernel found on AMD-Vi and without an IOMMU, it found on VT-d as well.
 RARE = {('debug', 'amd-ir'): 12, ('debug', 'no-iommu'): 4}
 
 
@@ -54,8 +53,8 @@ def each_kernel():
         for machine, row in MACHINES.items():
             if config in row['kernels']:
                 minutes = RARE.get((config, machine))
-                marks = [pytest.mark.rare(minutes=minutes, why='the same kernel on intel-ir finds '
-                                                               'what it finds')] if minutes else []
+                marks = [pytest.mark.rare(minutes=minutes, why='of the debug kernel, each check '
+                                          'has intel-ir')] if minutes else []
                 yield pytest.param(config, machine, marks=marks)
 
 
@@ -70,7 +69,7 @@ def test_late_sysfs(machine, log, show):
     passes(boot.run(machine, 'lean', 'late_sysfs', log), log, show)
 
 
-@pytest.mark.rare(minutes=4, why='the size has not mattered since stores are sparse')
+@pytest.mark.rare(minutes=4, why='every check has the same program with fewer slots')
 def test_store_of_2_20_slots(log, show):
     result = boot.run('intel-ir', 'lean', 'ims_store', log,
                       hardware=('-global', f'ims-testdev.slots={1 << 20}'))
@@ -102,6 +101,15 @@ def test_suspend_and_wrong_ops(machine, log, show):
 
 
 # --- make boot -------------------------------------------------------------
+
+def test_make_stress(log):
+    with Checkout(CHECK / 'stress', log) as work:
+        out = work.must('stress', MACHINE='intel-ir', ROUNDS='2000', CPUS='2')
+        expect(re.search(r'rounds=2\d\d\d workers=\d+ cpus=2 .*: 0 lost, 0 spurious, 0 breaches\n'
+                         r'(?:.*\n)*stress: PASS$', out.strip()), f'no verdict; see {log}')
+        work.refuses('ROUNDS=many is no number', 'stress', ROUNDS='many')
+        work.refuses('MACHINE=no-iommu has no stores', 'stress', MACHINE='no-iommu')
+
 
 # One interrupt in /proc/interrupts, fired once, and its domains in debugfs.
 SHOWN = (r'\n *\d+:[ 0]* 1 [ 0]* IR-PCI-IMS\.1-\S+ .*ims_testdev0-table-.*'

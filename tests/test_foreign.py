@@ -23,7 +23,7 @@ def test_devices(machine, log, show):
     show(result.summary())
 
 
-@pytest.mark.rare(minutes=6, why='50 rounds found all that 500 found')
+@pytest.mark.rare(minutes=6, why='ten times the rounds of test_devices')
 @pytest.mark.parametrize('machine', MACHINES)
 def test_devices_long(machine, log, show):
     result = devices.run(machine, log, devices.ROUNDS)
@@ -39,7 +39,7 @@ def test_ntb(machine, log, show):
     show(result.summary())
 
 
-@pytest.mark.rare(minutes=2, why='it tests the test')
+@pytest.mark.rare(minutes=2, why='it tests test_ntb')
 @pytest.mark.parametrize('what', ntb.SPOILT)
 def test_ntb_spoilt(what, log):
     result = ntb.run('no-iommu', log, spoil=what)

@@ -6,13 +6,14 @@ import subprocess
 import pytest
 from support import Checkout, expect, note
 
-from imslib.check import CHECK
+from imslib import steps
+from imslib.check import CHECK, PYTHON
 from imslib.util import ROOT, git_env, run
 
 pytestmark = pytest.mark.quick
 
 # Python that no name says
-PYTHON = ('scripts/ims', 'tests/record-logs')
+PROGRAMS = ('scripts/ims', 'tests/record-logs')
 
 
 def tracked():
@@ -34,7 +35,8 @@ def test_help_lists_every_target(log):
     note(log, text)
     makefile = (ROOT / 'Makefile').read_text(encoding='utf-8')
     targets = re.findall(r'^([a-z][a-z-]*):', makefile, re.M)
-    phony = re.search(r'^\.PHONY: (.*(?:\\\n.*)*)', makefile, re.M)[1].replace('\\\n', ' ').split()
+    phony = re.search(r'^\.PHONY: ((?:.*\\\n)*.*)', makefile, re.M)[1]
+    phony = phony.replace('\\\n', ' ').split()
     expect(sorted(targets) == sorted(phony), 'targets and .PHONY of the Makefile differ')
     for name in targets:
         expect(re.search(rf'^  make {name}\s+\S', text, re.M), f'make help has no line for {name}')
@@ -48,8 +50,8 @@ def test_shellcheck(log):
 
 
 def test_python(log):
-    names = [name for name in tracked() if name.endswith('.py') or name in PYTHON]
-    lint(log, '/usr/bin/python3', '-B', '-m', 'flake8', '--max-line-length=100',
+    names = [name for name in tracked() if name.endswith('.py') or name in PROGRAMS]
+    lint(log, PYTHON, '-B', '-m', 'flake8', '--max-line-length=100',
          # Names of one letter, operators at either end of a line, and C with tabs
          '--extend-ignore=E741,W503,W504,W191,E101', *names)
 
@@ -59,6 +61,17 @@ def test_spelling(log):
     names = [name for name in tracked() if not name.startswith('tests/logs/') and
              name != 'COPYING']
     lint(log, 'codespell', '-I', 'configs/spelling', *names)
+
+
+def test_readme_names_what_check_leaves_out():
+    """and why"""
+    row = re.compile(r'^\| `test_\w+\.py::\w+` \| .* \|$', re.M)
+    found = set(row.findall(run([PYTHON, '-B', '-m', 'pytest', '--collect-only', '-q', '--rare'],
+                                cwd=ROOT)))
+    # Where no step or each of them is recorded
+    found.add(f'| `test_steps.py::test_builds_and_boots` | {steps.WHY} |')
+    named = set(row.findall((ROOT / 'README.md').read_text(encoding='utf-8')))
+    expect(found == named, f'README.md and the marks differ: {sorted(found ^ named)}')
 
 
 def test_boot_names_the_step_that_failed(log):

@@ -6,14 +6,12 @@ from support import expect
 from imslib import series
 from imslib import steps as stepsmod
 
-WHY = 'its change is recorded: tests/steps.recorded'
-
 
 def every():
     patches = series.load()
     wanted = stepsmod.unrecorded(patches)
     for number, patch in enumerate(patches):
-        marks = [] if patch.name in wanted else [pytest.mark.rare(minutes=1, why=WHY)]
+        marks = [] if patch.name in wanted else [pytest.mark.rare(minutes=1, why=stepsmod.WHY)]
         yield pytest.param(number, id=patch.name.removesuffix('.patch')[:48], marks=marks)
 
 

@@ -55,7 +55,8 @@ class Places(unittest.TestCase):
                       rules.misplaced(left))
 
     def test_comments_do_not_count(self):
-        text = rules.code('/* See\n * pci_create_ims_store() */\nint a; // struct msi_storage_ops\n')
+        text = rules.code('/* See\n * pci_create_ims_store() */\nint a; '
+                          '// struct msi_storage_ops\n')
         self.assertEqual(text.count('\n'), 3)
         self.assertEqual(rules.misplaced({**GOOD, 'drivers/misc/b.c': text}), [])
 
