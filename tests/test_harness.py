@@ -10,8 +10,6 @@ from imslib import steps
 from imslib.check import CHECK, PYTHON
 from imslib.util import ROOT, git_env, run
 
-pytestmark = pytest.mark.quick
-
 # Python that no name says
 PROGRAMS = ('scripts/ims', 'tests/record-logs')
 
@@ -30,6 +28,7 @@ def lint(log, *cmd):
     expect(not done.returncode, f'{cmd[0]}: {first}; see {log}')
 
 
+@pytest.mark.quick
 def test_help_lists_every_target(log):
     text = run(['make', '-s', 'help'], cwd=ROOT)
     note(log, text)
@@ -42,6 +41,7 @@ def test_help_lists_every_target(log):
         expect(re.search(rf'^  make {name}\s+\S', text, re.M), f'make help has no line for {name}')
 
 
+@pytest.mark.quick
 def test_shellcheck(log):
     names = [name for name in tracked() if not name.startswith(('linux/', 'patches/')) and
              (ROOT / name).read_bytes()[:64].startswith((b'#!/bin/bash', b'#!/bin/sh'))]
@@ -49,6 +49,7 @@ def test_shellcheck(log):
     lint(log, 'shellcheck', *names)
 
 
+@pytest.mark.quick
 def test_python(log):
     names = [name for name in tracked() if name.endswith('.py') or name in PROGRAMS]
     lint(log, PYTHON, '-B', '-m', 'flake8', '--max-line-length=100',
@@ -56,6 +57,7 @@ def test_python(log):
          '--extend-ignore=E741,W503,W504,W191,E101', *names)
 
 
+@pytest.mark.quick
 def test_spelling(log):
     """Everything that people read: ours, and what the series adds or says."""
     names = [name for name in tracked() if not name.startswith('tests/logs/') and
@@ -63,6 +65,7 @@ def test_spelling(log):
     lint(log, 'codespell', '-I', 'configs/spelling', *names)
 
 
+@pytest.mark.quick
 def test_readme_names_what_check_leaves_out():
     """and why"""
     row = re.compile(r'^\| `test_\w+\.py::\w+` \| .* \|$', re.M)
@@ -74,8 +77,37 @@ def test_readme_names_what_check_leaves_out():
     expect(found == named, f'README.md and the marks differ: {sorted(found ^ named)}')
 
 
+@pytest.mark.quick
 def test_boot_names_the_step_that_failed(log):
     with Checkout(CHECK / 'bad-config', log) as work:
         with open(work.path / 'configs/lean.config', 'a', encoding='utf-8') as file:
             file.write('CONFIG_NO_SUCH_SYMBOL=y\n')
         work.refuses(r"step 'kernel' failed: .*CONFIG_NO_SUCH_SYMBOL=y is wanted", 'boot')
+
+
+@pytest.mark.needs('HACKING.md')
+def test_the_short_loop_of_hacking_md(log):
+    """The commands as they stand, with an editor that changes one line"""
+    text = (ROOT / 'HACKING.md').read_text(encoding='utf-8')
+    commands = re.findall(r'^    (\S.*)$', text, re.M)
+    expect(0 < len(commands) <= 4, f'HACKING.md has {len(commands)} commands')
+    with Checkout(CHECK / 'loop', log) as work:
+        editor = work.path / 'build/editor'
+        editor.parent.mkdir()
+        editor.write_text('#!/bin/sh\n'
+                          'sed -i "0,/^static/s//\\/* One line *\\/\\n&/" "$1"\n', 'ascii')
+        editor.chmod(0o755)
+        work.must('tree')
+        for command in commands:
+            done = subprocess.run(['bash', '-c', command], cwd=work.path, check=False, text=True,
+                                  env={**work.env, 'EDITOR': str(editor)}, capture_output=True,
+                                  stdin=subprocess.DEVNULL)
+            note(log, f'$ {command}\n{done.stdout}{done.stderr}')
+            expect(not done.returncode, f'{command}: exit {done.returncode}; see {log}')
+        name = 'kernel/irq/msi_device_domain.c'
+        old, new = (top.joinpath('linux', name).read_text('utf-8') for top in (ROOT, work.path))
+        expect(new.replace('/* One line */\n', '', 1) == old != new,
+               'the line is not in what is exported')
+        expect(set(work.files()) == {str(path.relative_to(ROOT)) for top in ('patches', 'linux')
+                                     for path in (ROOT / top).rglob('*') if path.is_file()},
+               'the loop makes files')
