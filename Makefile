@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 
 # What a user may set, on the command line or in the environment.
 export KERNEL_SRC QEMU_SRC IMS_CACHE MACHINE ONLY JOBS TREE SIGNOFF V FORCE PORT ROUNDS CPUS
-export CASE KERNEL
+export CASE KERNEL SUITE PLATFORM
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -34,6 +34,9 @@ qemu: deps ## QEMU with the virtual device
 boot: deps ## boot it and show IMS at work (MACHINE=, see configs/machines.toml)
 	@scripts/ims boot
 
+kunit: deps ## the KUnit tests of build/linux (SUITE=glob, PLATFORM=um|x86_64)
+	@scripts/ims kunit
+
 stress: deps ## only the stress test (ROUNDS=N, CPUS=N, MACHINE=)
 	@scripts/ims stress
 
@@ -56,7 +59,7 @@ paths: ## NAME=path of what is built
 clean: ## remove build/, not the cache (FORCE=1 throws work away)
 	@scripts/ims clean
 
-.PHONY: help deps tree export mail kernel qemu boot stress bench bench-record profile check paths clean
+.PHONY: help deps tree export mail kernel qemu boot kunit stress bench bench-record profile check paths clean
 
 #= 
 #= kernel and boot take build/linux as it stands, if it is there, and else the
