@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 
 # What a user may set, on the command line or in the environment.
 export KERNEL_SRC QEMU_SRC IMS_CACHE MACHINE ONLY JOBS TREE SIGNOFF V FORCE ROUNDS CPUS
-export CASE KERNEL
+export CASE KERNEL SUITE PLATFORM
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -36,6 +36,9 @@ qemu: deps ## QEMU with the virtual device
 
 boot: deps ## boot it and show IMS at work (MACHINE=, see configs/machines.toml)
 	@scripts/ims boot
+
+kunit: deps ## the KUnit tests of build/linux (SUITE=glob, PLATFORM=um|x86_64)
+	@scripts/ims kunit
 
 stress: deps ## only the stress test (ROUNDS=N, CPUS=N, MACHINE=)
 	@scripts/ims stress

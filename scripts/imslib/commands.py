@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The table of what scripts/ims can do."""
 from . import base as base_kernel
-from . import bench, boot, check, initramfs, kernel, profile, qemu, series, steps
+from . import bench, boot, check, initramfs, kernel, kunit, profile, qemu, series, steps
 from .util import say
 
 
@@ -43,6 +43,7 @@ TABLE = {
     'kernel': build_kernel,
     'qemu': build_qemu,
     'boot': boot.boot,
+    'kunit': kunit.kunit,
     'stress': boot.stress,
     'bench': bench.bench,
     'bench-record': bench.record,

@@ -1,26 +1,60 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The KUnit tests of the series, run by the kernel's own kunit.py on UML.
+"""The KUnit tests of the series, run by the kernel's own kunit.py.
 
 Words
-  suite   a group of tests in the kernel: MSI_TEST_SUITE() or a struct kunit_suite in
-          the sources of the directories CONFIGS
-  result  what kunit.py makes of the kernel's output, as JSON
+  suite     a group of tests in the kernel: MSI_TEST_SUITE() or a struct kunit_suite in
+            the sources of the directories CONFIGS
+  platform  where suites run: UML, one CPU and interrupt numbers from an array; x86_64
+            in our QEMU, several CPUs and interrupt numbers from a table
+  result    what kunit.py makes of the kernel's output, as JSON
 
-A run has passed when kunit.py says so, each suite that is in the sources ran and has
-a test that passed, none failed, none was skipped - each directory's .kunitconfig has
-what its tests need - and the kernel complained about nothing but what tests provoke. judge() is
-a pure function of texts: tests/test_kunit.py.
+A platform has each suite that is in the sources, except one whose Kconfig symbol
+depends on what PLATFORMS says that the platform lacks. A run has passed when kunit.py
+says so, each suite that the platform has ran and has a test that passed, none failed,
+none was skipped - each directory's .kunitconfig has what its tests need -, the console
+shows that the platform is what it claims to be, and the kernel complained about nothing
+but what tests provoke. judge() is a pure function of texts: tests/test_kunit.py.
+
+kunit.py keeps a .config that has all that it wants, whatever else is in there. forget()
+removes it before each run, so that a run depends on nothing but the sources.
 """
 import json
+import os
 import re
 import shutil
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
-from . import kernel, verdict
-from .util import Fail, cache, jobs, locked, step
+from . import kernel, qemu, series, verdict
+from .util import Fail, cache, fresh_log, jobs, locked, say, step
 
 CONFIGS = ('kernel/irq', 'drivers/net/wireless/ath/ath11k', 'lib/hbitmap')
+CPUS = 4
+
+
+@dataclass(frozen=True)
+class Platform:
+    """configs are more files than the .kunitconfig of CONFIGS, args more arguments of
+    kunit.py. lacks are symbols that the platform cannot have, shows what its console
+    has."""
+    configs: tuple = ()
+    args: tuple = ()
+    lacks: tuple = ()
+    shows: tuple = ()
+    qemu: bool = False
+
+
+PLATFORMS = {
+    'um': Platform(lacks=('SMP', 'SPARSE_IRQ')),
+    'x86_64': Platform(
+        configs=('kernel/irq/smp.kunitconfig',), qemu=True,
+        args=('--arch=x86_64', f'--qemu_args=-M q35 -smp {CPUS}'),
+        # With SPARSE_IRQ only are interrupts preallocated.
+        shows=(rf'smp: Brought up 1 node, {CPUS} CPUs',
+               r'NR_IRQS: \d+, nr_irqs: \d+, preallocated irqs: \d+')),
+}
 SUITE = re.compile(r'^MSI_TEST_SUITE\((\w+),|'
-                   r'^(?:static )?struct kunit_suite \w+ = \{[^}]*?\.name = "(\w+)"', re.M)
+                   r'^(?:static )?struct kunit_suite \w+ = \{[^}]*?\.name\s*= "(\w+)"', re.M)
 
 # What some tests do on purpose ends in WARN_ON_ONCE() in one of these.
 PROVOKED = re.compile(r'WARNING: CPU: \d+ PID: \d+ at kernel/irq/msi\.c:\d+ '
@@ -32,15 +66,55 @@ NO_DEVICE = re.compile(r'WARNING: CPU: \d+ PID: \d+ at arch/um/drivers/virt-pci\
 BLOCK = re.compile(r'-+\[ cut here \]-+\n(.*?)---\[ end trace [^\n]*\n', re.S)
 
 
-def build_dir():
-    return cache() / 'kernel-src' / 'kunit'
+def build_dir(platform):
+    return cache() / 'kernel-src' / f'kunit-{platform}'
 
 
-def suites(src):
-    """The names of the suites in the sources."""
-    return sorted(match[1] or match[2] for config in CONFIGS
-                  for path in (src / config).glob('*test*.c')
-                  for match in SUITE.finditer(path.read_text(encoding='utf-8')))
+def forget(out):
+    """Remove what kunit.py would take from an earlier run."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name in ('.config', '.kunitconfig', 'last_used_kunitconfig', 'result.json', 'test.log'):
+        (out / name).unlink(missing_ok=True)
+
+
+def depends(src, path):
+    """The text of what a source file depends on: the `depends on` lines of the symbol
+    that its Makefile builds it for."""
+    text = (path.parent / 'Makefile').read_text(encoding='utf-8').replace('\\\n', ' ')
+    found = re.search(rf'^obj-\$\(CONFIG_(\w+)\)\s*\+=.*\b{path.stem}\.o\b', text, re.M)
+    if not found:
+        raise Fail(f'{path.parent.relative_to(src)}/Makefile has no symbol for {path.stem}.o')
+    for where in path.parents:
+        for file in sorted(where.glob('Kconfig*')):
+            block = re.search(rf'^config {found[1]}\n((?:[ \t].*\n|\n)*)',
+                              file.read_text(encoding='utf-8'), re.M)
+            if block:
+                return '\n'.join(re.findall(r'^\s+depends on (.*)', block[1], re.M))
+        if where == src:
+            break
+    raise Fail(f'no Kconfig file has {found[1]}, which {path.relative_to(src)} is built for')
+
+
+def suites(src, lacks=()):
+    """The names of the suites in the sources that depend on nothing of lacks."""
+    names = []
+    for path in sorted(path for config in CONFIGS for path in (src / config).glob('*test*.c')):
+        text = path.read_text(encoding='utf-8')
+        found = [match[1] or match[2] for match in SUITE.finditer(text)]
+        if not found and re.search(r'^kunit_test_suites?\(', text, re.M):
+            raise Fail(f'{path.relative_to(src)} has a suite whose name cannot be read')
+        if found and not set(re.findall(r'\w+', depends(src, path))) & set(lacks):
+            names += found
+    return sorted(names)
+
+
+def choose(names, glob):
+    """Those of the suites that SUITE= means, which is a glob as kunit.py takes it:
+    suite or suite.test."""
+    chosen = [name for name in names if not glob or fnmatchcase(name, glob.split('.')[0])]
+    if names and not chosen:
+        raise Fail(f'SUITE={glob} matches none of the suites here: {", ".join(names)}')
+    return chosen
 
 
 def results(group, suite=''):
@@ -62,7 +136,7 @@ def complaint(console):
     return ''
 
 
-def judge(result, console, wanted):
+def judge(result, console, wanted, shows=()):
     """(what is wrong or '', number of tests that passed)"""
     if not wanted:
         return 'the kernel has no suite of KUnit tests', 0
@@ -78,34 +152,88 @@ def judge(result, console, wanted):
     for suite in wanted:
         if not any(row[0] == suite for row in passed):
             return f'{suite} did not run', len(passed)
+    for pattern in shows:
+        if not re.search(pattern, console):
+            return f'the console does not show "{pattern}"', len(passed)
     line = complaint(console)
     return (f'the kernel complains: {line}' if line else ''), len(passed)
 
 
-def run(base, tree, objects, log):
+def lacking(config, lacks):
+    """The symbols of lacks that a .config has nevertheless."""
+    return [symbol for symbol in lacks if f'CONFIG_{symbol}=y' in config.splitlines()]
+
+
+def one_test(result, wanted):
+    """Of the suites wanted, those that a result has: SUITE= names tests, which may be
+    in a part of the suites only."""
+    try:
+        have = {row[0] for row in results(json.loads(result))}
+    except (ValueError, KeyError, TypeError):
+        return wanted
+    return [suite for suite in wanted if suite in have] or wanted
+
+
+def run(base, tree, objects, log, platform='um', suite=''):
     """The number of tests that passed; raises if one did not."""
+    what = PLATFORMS[platform]
+    env = kernel.make_env()
+    if what.qemu:
+        env['PATH'] = f'{qemu.get()}:{env["PATH"]}'
     with locked('kernel-src'):
         kernel.checkout(base, tree, objects)
-        out = build_dir()
-        out.mkdir(parents=True, exist_ok=True)
+        wanted = choose(suites(kernel.src(), what.lacks), suite)
+        out = build_dir(platform)
+        forget(out)
         result, console = out / 'result.json', out / 'test.log'
-        for path in (result, console):
-            path.unlink(missing_ok=True)
         cmd = [kernel.src() / 'tools/testing/kunit/kunit.py', 'run',
-               *(f'--kunitconfig={config}' for config in CONFIGS), f'--build_dir={out}',
-               f'--jobs={jobs()}', '--timeout=600', f'--json={result}']
+               *(f'--kunitconfig={config}' for config in (*CONFIGS, *what.configs)),
+               *what.args, f'--build_dir={out}', f'--jobs={jobs()}', '--timeout=600',
+               f'--json={result}']
         if shutil.which('ccache'):
             cmd += ['--make_options=CC=ccache gcc']
         try:
-            step('kunit', cmd, log=log, env=kernel.make_env())
+            step(f'kunit on {platform}', [*cmd, *([suite] if suite else [])], log=log, env=env)
             trouble = ''
         except Fail as err:
             trouble = str(err)
-        text = console.read_text(errors='replace') if console.exists() else ''
+        said, text, config = (path.read_text(errors='replace') if path.exists() else ''
+                              for path in (result, console, out / '.config'))
         with open(log, 'a', encoding='utf-8') as file:
             file.write('=== the console\n' + text)
-        wrong, passed = judge(result.read_text(errors='replace') if result.exists() else '', text,
-                              suites(kernel.src()))
+    if '.' in suite:
+        wanted = one_test(said, wanted)
+    wrong, passed = judge(said, text, wanted, what.shows)
+    have = lacking(config, what.lacks)
+    if have:
+        wrong = wrong or f'{platform} has {have[0]}, which PLATFORMS says that it lacks'
+    if trouble and not said:
+        error = re.search(r'^(?:.*/linux/)?(\S+:\d+: error: .*)', log.read_text('utf-8', 'replace'),
+                          re.M)
+        raise Fail(f'kunit on {platform}: {error[1]}; see {log}' if error else trouble)
     if wrong or trouble:
         raise Fail(f'{wrong or trouble}; see {log}')
     return passed
+
+
+def shown(text):
+    """The lines of kunit.py's output that say what each test did."""
+    lines = re.findall(r'^\[\d\d:\d\d:\d\d\] .*', text.partition('=== the console\n')[0], re.M)
+    start = next((i for i, line in enumerate(lines) if 'Starting KUnit Kernel' in line), None)
+    return [] if start is None else lines[start + 1:]
+
+
+def kunit():
+    """make kunit: suites of build/linux as it stands, on one platform."""
+    platform, suite = os.environ.get('PLATFORM') or 'um', os.environ.get('SUITE', '')
+    if platform not in PLATFORMS:
+        raise Fail(f'PLATFORM={platform}: name one of {", ".join(PLATFORMS)}')
+    base, tree, objects, words = series.snapshot()
+    say(f'kunit: {words}, on {platform}')
+    log = fresh_log(f'kunit-{platform}')
+    try:
+        passed = run(base, tree, objects, log, platform, suite)
+    finally:
+        text = log.read_text('utf-8', 'replace') if log.exists() else ''
+        say('\n'.join(shown(text)))
+    say(f'kunit: PASS, {passed} tests')
