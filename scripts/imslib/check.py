@@ -697,7 +697,8 @@ def every_step(log):
             label = f'step {number}/{len(steps)}'
             built = (base, tree, base.repo / 'objects', label)
             key = digest(kernel.kernel_key('lean', *built[:3]), initramfs.INIT,
-                         boot.MACHINES, qemu.get().name, digest_code('boot', 'verdict'))
+                         initramfs.BUSYBOX, boot.MACHINES, *map(str, boot.engine()),
+                         qemu.get().name, digest_code('boot', 'verdict'))
             if not have_entry('step', key):
                 say(f'  {label}: {subject}')
                 kernel.get('lean', *built[:3], label=f'  {label}', log=log)

@@ -11,7 +11,7 @@ import re
 import shutil
 from pathlib import Path
 
-from .util import (ROOT, Fail, cache, clean_env, digest, entry, fresh_log,
+from .util import (ROOT, Fail, cache, clean_env, digest, digest_functions, entry, fresh_log,
                    git, git_env, have_entry, jobs, locked, run, say, step)
 
 CONFIGS = {
@@ -27,8 +27,6 @@ MORE = {'warnings': 'series.all.config'}
 # What of a tree, and of its tools, goes into no kernel. Documentation/Kconfig does, and
 # objtool.
 IDLE = ('Documentation', 'MAINTAINERS', 'tools', 'testing')
-# Part of the key: count it up when a change here changes what is made.
-FORMAT = 'kernel 2'
 KEPT = {'arch/x86/boot/bzImage': 'bzImage', 'vmlinux': 'vmlinux',
         'System.map': 'System.map', '.config': 'config'}
 
@@ -92,7 +90,13 @@ def compiler():
 
 def kernel_key(config, base, tree, objects):
     lines = wanted(config, base, tree, objects)
-    return digest(sources(base, tree, objects), '\n'.join(lines.values()), compiler(), FORMAT)
+    return digest(sources(base, tree, objects), '\n'.join(lines.values()), compiler(), repr(KEPT),
+                  digest_functions(*make_functions(), build_in_place, copy_modules))
+
+
+def make_functions():
+    """What decides how a kernel is made, for the key of what is made with it"""
+    return configure_in, make_in, make_env
 
 
 def name_of(config, key):
