@@ -592,7 +592,8 @@ def out_of_reach(log):
     page = next(cross.tree_files(base, tree, objects, f'Documentation/{docs.BOOK}.rst'))
     examples = docs.examples(page or '')
     expect(examples, f'Documentation/{docs.BOOK}.rst has no examples')
-    with locked('kernel-src'), scratch('kernel-src') as tmp:
+    with (locked('kernel-src'), scratch('kernel-src') as tmp,
+          kernel.using(kernel.objdir('warnings'))):
         where = rules.configure(base, tree, objects, log)
         nothing_wrong(log, rules.compiled(where, log, examples))
         nothing_wrong(log, rules.linked(where, log, tmp))

@@ -7,6 +7,7 @@ the cache, kernel/src, that is moved from commit to commit, in one O= directory 
 configuration, so that only what differs is compiled. The tree holds exactly the git
 tree that is asked for, whatever was there before. One lock guards tree and directories.
 """
+import contextlib
 import re
 import shutil
 from pathlib import Path
@@ -224,15 +225,34 @@ def configure_in(source, out, lines, label, log, names):
                        f'{got[0] if got else "no such symbol"}: mend configs/ ({names})')
 
 
+@contextlib.contextmanager
+def using(out):
+    """Build in the O= directory `out`, which starts empty if the last build in it was
+    killed: make takes what that left half done for complete. A build that fails ends in
+    good order, make removes its targets. Wants the kernel-src lock."""
+    mark = out / '.ims-busy'
+    if mark.exists():
+        shutil.rmtree(out)
+    out.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+    try:
+        yield
+    except Fail:
+        mark.unlink()
+        raise
+    mark.unlink()
+
+
 def build_in_place(config, base, tree, objects, label, log, key):
     """Wants the kernel-src lock; leaves the O= directory as this build's."""
     checkout(base, tree, objects)
-    stamp = objdir(config) / '.ims-key'
-    stamp.unlink(missing_ok=True)
-    configure(config, base, tree, objects, label, log)
-    targets = ('bzImage', 'modules') if has_modules(config) else ('bzImage',)
-    step(label, make_cmd(config, *targets), log=log, env=make_env())
-    stamp.write_text(key, encoding='ascii')
+    with using(objdir(config)):
+        stamp = objdir(config) / '.ims-key'
+        stamp.unlink(missing_ok=True)
+        configure(config, base, tree, objects, label, log)
+        targets = ('bzImage', 'modules') if has_modules(config) else ('bzImage',)
+        step(label, make_cmd(config, *targets), log=log, env=make_env())
+        stamp.write_text(key, encoding='ascii')
 
 
 def bring_back(config, base, tree, objects):

@@ -87,17 +87,18 @@ def run(base, tree, objects, log):
     with locked('kernel-src'):
         kernel.checkout(base, tree, objects)
         out = build_dir()
-        out.mkdir(parents=True, exist_ok=True)
         result, console = out / 'result.json', out / 'test.log'
-        for path in (result, console):
-            path.unlink(missing_ok=True)
         cmd = [kernel.src() / 'tools/testing/kunit/kunit.py', 'run',
                *(f'--kunitconfig={config}' for config in CONFIGS), f'--build_dir={out}',
                f'--jobs={jobs()}', '--timeout=600', f'--json={result}']
         if shutil.which('ccache'):
             cmd += ['--make_options=CC=ccache gcc']
         try:
-            step('kunit', cmd, log=log, env=kernel.make_env())
+            with kernel.using(out):
+                # kunit.py takes over a .config of another tree that has all it wants.
+                for path in (result, console, out / '.config'):
+                    path.unlink(missing_ok=True)
+                step('kunit', cmd, log=log, env=kernel.make_env())
             trouble = ''
         except Fail as err:
             trouble = str(err)
