@@ -28,7 +28,7 @@ from pathlib import Path
 
 from . import base as basemod
 from . import (bench, boot, cocci, compare, cross, devices, docs, initramfs, kernel, kunit, ntb,
-               profile, qemu, rules, series, verdict)
+               profile, qemu, rules, series, verdict, warnings)
 from .util import (BUILD, ROOT, Fail, cache, clean_env, digest, digest_code, entry,
                    fresh_log, git, git_env, have_entry, jobs, locked, run, say, scratch, step)
 
@@ -492,61 +492,10 @@ def checkpatch(log):
     expect(not bad, f'{len(bad)} of {len(steps)} steps: {bad[:3]}; see {log}')
 
 
-def warnings_of(log_text):
-    """Warnings without line numbers, which a change elsewhere in the file moves."""
-    found = {}
-    for line in log_text.splitlines():
-        match = re.match(r'(?:.*/kernel-src/linux/)?([\w./-]+):(?:\d+:)*\s*((?:warning|error): .*)',
-                         line)
-        if match:
-            key = f'{match[1]}: {re.sub(r"[0-9]+", "N", match[2])}'
-            found[key] = found.get(key, 0) + 1
-    return found
-
-
-def changed_files(base, tip):
-    out = git('diff', '--name-only', '--no-renames', '--diff-filter=d', base.commit, tip,
-              repo=base.repo)
-    return out.split()
-
-
-def collect_warnings(base, commit, files, log):
-    """gcc W=1, sparse and kernel-doc on the objects of one commit."""
-    tree = git('rev-parse', f'{commit}^{{tree}}', repo=base.repo).strip()
-    kernel.checkout(base, tree, base.repo / 'objects')
-    here = [f for f in files if (kernel.src() / f).exists() and
-            not (f.startswith('arch/') and not cross.belongs(f, 'x86'))]
-    objects = sorted(f[:-2] + '.o' for f in here
-                     if f.endswith('.c') and not f.startswith('tools/'))
-    kernel.configure('warnings', base, tree, base.repo / 'objects', 'warnings', log)
-    for path in objects:
-        (kernel.objdir('warnings') / path).unlink(missing_ok=True)
-    start = log.stat().st_size
-    # CONFIG_WERROR is for what gcc says without being asked.
-    step('patches: sparse, W=1', kernel.make_cmd('warnings', 'C=2', 'W=1', 'KCFLAGS=-Wno-error',
-                                                 *objects), log=log, env=kernel.make_env())
-    for path in objects:
-        expect((kernel.objdir('warnings') / path).exists(), f'{path} was not built; see {log}')
-    for path in here:
-        if path.endswith(('.c', '.h')):
-            done = run(['perl', 'scripts/kernel-doc', '-none', '-v', path], check=False,
-                       cwd=kernel.src())
-            note(log, done.stdout + done.stderr)
-    with open(log, 'rb') as file:
-        file.seek(start)
-        return warnings_of(file.read().decode(errors='replace')), len(objects)
-
-
 @test('patches: no new warning of gcc W=1, sparse or kernel-doc')
-def warnings(log):
+def new_warnings(log):
     base, tip, _ = steps_of_series()
-    files = changed_files(base, tip)
-    with locked('kernel-src'):
-        note(log, '=== the base')
-        old, _ = collect_warnings(base, base.commit, files, log)
-        note(log, '=== the series')
-        new, count = collect_warnings(base, tip, files, log)
-    added = [key for key, n in new.items() if n > old.get(key, 0)]
+    added, count = warnings.added(base, tip, log)
     note(log, '=== new\n' + '\n'.join(added))
     expect(count > 5, f'only {count} objects were checked; see {log}')
     expect(not added, f'{len(added)} new: {added[0] if added else ""}; see {log}')
