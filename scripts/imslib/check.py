@@ -483,7 +483,8 @@ def checkpatch(log):
             patch = CHECK / 'checkpatch.patch'
             patch.write_text(mail_text, encoding='utf-8')
             done = run(['perl', 'scripts/checkpatch.pl', '--strict', '--show-types', '--color=never',
-                        '--ignore', CHECKPATCH_IGNORE, patch], check=False, cwd=kernel.src())
+                        '--ignore', CHECKPATCH_IGNORE, patch], check=False, cwd=kernel.src(),
+                       env=clean_env(HOME='/nonexistent'))
             subject = git('log', '-1', '--format=%s', commit, repo=base.repo).strip()
             note(log, f'=== {subject}\n{done.stdout}{done.stderr}')
             clean = re.search(r'^total: 0 errors, 0 warnings, 0 checks', done.stdout, re.M)
