@@ -5,7 +5,7 @@ import re
 import pytest
 from support import expect, note, nothing_wrong
 
-from imslib import cocci, cross, docs, rules
+from imslib import cocci, cross, docs, kernel, rules
 from imslib.check import CHECK
 from imslib.util import ROOT, locked, scratch
 
@@ -21,7 +21,8 @@ def test_the_build_keeps_storage_ops_in_irqchip(snapshot, log):
     page = next(cross.tree_files(*snapshot[:3], f'Documentation/{docs.BOOK}.rst'))
     examples = docs.examples(page or '')
     expect(examples, f'Documentation/{docs.BOOK}.rst has no examples')
-    with locked('kernel-src'), scratch('kernel-src') as tmp:
+    with (locked('kernel-src'), scratch('kernel-src') as tmp,
+          kernel.using(kernel.objdir('warnings'))):
         where = rules.configure(*snapshot[:3], log)
         nothing_wrong(log, rules.compiled(where, log, examples))
         nothing_wrong(log, rules.linked(where, log, tmp))

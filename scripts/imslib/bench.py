@@ -30,8 +30,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import boot, initramfs, kernel, overlay, qemu, series, verdict
-from .util import (BUILD, ROOT, Fail, digest, entry, fresh_log, jobs, memo_sha256, run, say,
-                   step, write_atomic)
+from .util import (BUILD, ROOT, Fail, digest, digest_functions, entry, fresh_log, jobs,
+                   memo_sha256, run, say, step, write_atomic)
 
 SOURCE = ROOT / 'bench'
 AT = 'drivers/misc/ims_bench'
@@ -43,8 +43,6 @@ NEWER = '6.12'
 PACKAGE = f'linux-source-{NEWER}'
 TARBALL = Path(f'/usr/src/{PACKAGE}.tar.xz')
 KERNELS = ('base', NEWER, 'series')
-# Part of the key of 6.12: count it up when a change here changes what is made.
-FORMAT = 'kernel-6.12 1'
 
 # The first machine has all figures, the others those of the short form.
 MACHINES = ('intel-ir', 'amd-ir', 'no-iommu')
@@ -95,7 +93,8 @@ def newer_key():
         raise Fail(f'{TARBALL} is missing: as root, run: apt-get update && apt-get install -y '
                    f'--no-install-recommends {PACKAGE}')
     return digest(memo_sha256(TARBALL), overlay.key(files(), additions()),
-                  '\n'.join(newer_lines().values()), kernel.compiler(), FORMAT)
+                  '\n'.join(newer_lines().values()), kernel.compiler(), repr(kernel.KEPT),
+                  digest_functions(newer, overlay.unpacked, *kernel.make_functions()))
 
 
 def newer():

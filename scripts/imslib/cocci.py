@@ -53,7 +53,7 @@ def spatch(mode, cocci, *args, cwd):
     # In a tree of its own, paths are those of the kernel's.
     done = run(['spatch', '-D', mode, '--very-quiet', *flags, '--no-includes',
                 '--include-headers', '--cocci-file', cocci, *args], check=False, cwd=cwd,
-               env=clean_env())
+               env=clean_env(HOME='/nonexistent'))
     if done.returncode or re.search(r'error|exception|Traceback', done.stderr, re.I):
         raise Fail(f'spatch -D {mode} {args[-1]}: {done.stderr.strip()[-300:]}')
     return done.stdout

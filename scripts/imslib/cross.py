@@ -16,26 +16,28 @@ allyesconfig shows, has to be among them.
 Three things can be wrong with a variant: an object does not build, gcc W=1 says
 something that it does not say for the base, or an object needs a function of a
 changed file that the variant leaves out: what the linker of a whole kernel would
-say, and what a missing stub comes down to. The base's objects are built where the
-series' were not silent, so that the base's own faults are told apart.
+say, and what a missing stub comes down to. Those of the series' objects that were
+not silent are built for the base as well, so that the base's own faults are told
+apart. Only what is said about objects counts: warnings.py says why. kernel-doc is
+left to that, as it says the same for every variant.
 
 All variants are built by one make with a common job server, in one O= directory
 per architecture. What was found is kept in the cache, as cross/ARCH.VARIANT-KEY and
 cross-base/ARCH.VARIANT-KEY.
 """
+import contextlib
 import json
 import re
 import shlex
 import shutil
 
-from . import kernel
-from .util import (ROOT, Fail, cache, digest, entry, git, git_env,
-                   have_entry, jobs, locked, run, say, step)
+from . import kernel, warnings
+from .util import (ROOT, Fail, cache, digest, digest_code, digest_functions, entry, git,
+                   git_env, have_entry, jobs, locked, run, say, step)
+from .warnings import belongs
 
 CONFIGS = ROOT / 'configs/cross'
 STUBS = ROOT / 'tests/kernel'
-# Part of the key: count it up when a change here changes what is made.
-FORMAT = 'cross 1'
 
 # Not covered: arm and loongarch, which have MSI domains as well, and what else there is.
 # i386 and um are built by the native compiler.
@@ -49,9 +51,6 @@ ARCHES = {
     's390x': ('s390', 's390', 's390x-linux-gnu-'),
     'um': ('um', 'um', ''),
 }
-
-# A warning is compared with the base's, so that it must not end the build.
-FLAGS = ('W=1', 'KCFLAGS=-Wno-error')
 
 # Files outside of the series that have to go on building, and why. A file is built
 # where its symbols are on; configs/cross says where that has to be.
@@ -160,14 +159,6 @@ def users(directory):
     return {**USERS['every architecture'], **USERS.get(directory, {})}
 
 
-def belongs(path, directory):
-    """Whether a .c file can be part of a kernel for this directory of arch/."""
-    top = path.split('/')
-    if not path.endswith('.c') or top[0] in ('tools', 'scripts', 'samples', 'Documentation'):
-        return False
-    return top[0] != 'arch' or top[1] == directory
-
-
 ASSIGN = re.compile(r'([\w-]+?)-(?:\$\((?:subst m,y,\$\()?(CONFIG_\w+)\)+|y|m|objs)'
                     r'\s*[:+]?=\s*(.*)')
 
@@ -243,39 +234,12 @@ def expected(read, paths, symbols):
 
 # --- what went wrong -------------------------------------------------------
 
-WARNING = re.compile(r'(?:.*/kernel-src/(?:linux|cross-\w+)/)?([\w./+-]+):(?:\d+:)*\s*'
-                     r'((?:warning|error): .*)')
-
-
-def warnings_of(text):
-    """{warning without numbers, which a change elsewhere moves: how often}"""
-    found = {}
-    for line in text.splitlines():
-        match = WARNING.match(line)
-        if match:
-            key = f'{match[1]}: {re.sub(r"[0-9]+", "N", match[2])}'
-            found[key] = found.get(key, 0) + 1
-    return found
-
-
-def suspects(warnings, objects):
-    """The objects that a warning may come from: a header's may come from any."""
-    files = {key.split(': ')[0] for key in warnings}
-    if any(not f.endswith('.c') for f in files):
-        return sorted(objects)
-    return sorted(o for o in objects if o[:-2] + '.c' in files)
-
-
 def reason(obj, text):
     """Why an object was not built, from what make said."""
     lines = [l.strip() for l in text.splitlines()
              if re.search(r'error:|ERROR:|No rule to make|\*\*\*', l)]
     own = [l for l in lines if obj[:-2] in l]
     return f'{obj} is not built: {(own or lines or ["no message"])[0][:200]}'
-
-
-def new_warnings(new, old):
-    return sorted(key for key, n in new.items() if n > old.get(key, 0))
 
 
 def symbols_of(text):
@@ -379,8 +343,9 @@ class Variant:
                        for tool in ('gcc', 'ld'))
 
     def key(self, sources, objects, own=True):
-        return digest(sources, '\n'.join(self.wanted(own).values()), self.compiler(),
-                      '\n'.join(objects), STUBS / 'stubs.c', FORMAT)
+        return digest(*sources, '\n'.join(self.wanted(own).values()), self.compiler(),
+                      '\n'.join(objects), STUBS / 'stubs.c', digest_code('cross', 'warnings'),
+                      digest_functions(kernel.make_env))
 
     @property
     def out(self):
@@ -472,17 +437,13 @@ def build(todo, log, what):
         if stubs:
             objects.remove('stubs/stubs.o')
         lines.append(f'cd {v.out} && rm -rf stubs {" ".join(objects)} && : >{out}')
-        # What the preparation says is about no file of ours, and is said but once.
-        ready = v.out / f'{v.name}.{what}.prepare.log'
-        lines.append(f'if ! {v.make(*FLAGS, "prepare")} >{ready} 2>&1; then '
-                     f'cat {ready} >>{out}; fi')
         if objects:
-            lines.append(f'{v.make("-k", *FLAGS, *objects)} >>{out} 2>&1; '
+            lines.append(f'{v.make("-k", *warnings.FLAGS, *objects)} >>{out} 2>&1; '
                          f'echo "{v.name}: {len(objects)} objects"')
         if stubs:
             lines.append(f'mkdir {made} && cp {STUBS}/stubs.c {made} && '
                          f'echo "obj-y := stubs.o" >{made}/Kbuild')
-            lines.append(f'{v.make(*FLAGS, f"M={made}", "stubs.o")} '
+            lines.append(f'{v.make(*warnings.FLAGS, f"M={made}", "stubs.o")} '
                          f'>>{out} 2>&1 || true')
         # The objects' directory goes to the next variant of the architecture.
         keep = v.out / 'made' / v.name
@@ -572,7 +533,7 @@ def base_says(todo, base, suspected, log):
     """{variant: [warnings, objects that do not build]} of the base, for suspected
     {variant: objects}. Kept in the cache: the base changes less than the series."""
     said, again = {}, []
-    sources = kernel.sources(base, base.tree, base.repo / 'objects')
+    sources = [kernel.sources(base, base.tree, base.repo / 'objects')]
     for v in todo:
         v.objects = suspected[v.name]
         v.key_of_base = f'{v.name}-{v.key(sources, v.objects, own=False)}'
@@ -588,7 +549,7 @@ def base_says(todo, base, suspected, log):
         configure(again, False, log)
         texts = build(again, log, 'base')
         for v in again:
-            said[v.name] = [warnings_of(texts[v.name]), missing(v)]
+            said[v.name] = [warnings.said(texts[v.name], v.objects), missing(v)]
             keep('cross-base', v.key_of_base, said[v.name])
     return said
 
@@ -622,13 +583,12 @@ def build_all(todo, base, tree, objects, log):
     texts = build(todo, log, 'series')
     results, suspected, said, failed = {}, {}, {}, {}
     for v in todo:
-        said[v.name], failed[v.name] = warnings_of(texts[v.name]), missing(v)
+        said[v.name] = warnings.said(texts[v.name], v.objects)
+        failed[v.name] = missing(v)
         if not failed[v.name]:
             results[v.name] = symbols(v, changed)
-        old = [o for o in v.objects if not changed.get(o[:-2] + '.c') and
-               o != 'stubs/stubs.o']
-        suspected[v.name] = sorted({*suspects(said[v.name], old),
-                                    *(o for o in failed[v.name] if o in old)})
+        suspected[v.name] = sorted(o for o in {*said[v.name], *failed[v.name]}
+                                   if not changed.get(o[:-2] + '.c') and o != 'stubs/stubs.o')
     before = base_says(todo, base, suspected, log)
     wrong = []
     for v in todo:
@@ -639,9 +599,8 @@ def build_all(todo, base, tree, objects, log):
                 bad.append(f'the base itself does not build {obj}')
             else:
                 bad.append(reason(obj, texts[v.name]))
-        broken_files = {o[:-2] + '.c' for o in failed[v.name]}
-        bad += [w for w in new_warnings(said[v.name], old)
-                if w.split(': ')[0] not in broken_files]
+        built = {o: counts for o, counts in said[v.name].items() if o not in failed[v.name]}
+        bad += warnings.new_warnings(built, old)
         if bad:
             results.pop(v.name, None)
             wrong += [f'{v.name}: {b}' for b in bad]
@@ -656,12 +615,14 @@ def check(base, tree, objects, log):
     for v in every:
         if v.expects_msi():
             v.own, v.optional = own, optional
-    sources = kernel.sources(base, tree, objects)
+    sources = [kernel.sources(base, t, objects) for t in (tree, base.tree)]
     keys = {v.name: f'{v.name}-{v.key(sources, users(v.dir))}' for v in every}
     wrong = []
     todo = [v for v in every if not have_entry('cross', keys[v.name])]
     if todo:
-        with locked('kernel-src'):
+        with locked('kernel-src'), contextlib.ExitStack() as stack:
+            for out in dict.fromkeys(v.out for v in todo):
+                stack.enter_context(kernel.using(out))
             made, wrong = build_all(todo, base, tree, objects, log)
         for name, result in made.items():
             keep('cross', keys[name], result)

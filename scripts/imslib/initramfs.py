@@ -23,17 +23,24 @@ PARTS = (TESTS, 'tools/testing/selftests/lib.mk', 'tools/testing/selftests/kself
          'tools/testing/selftests/kselftest_harness.h', 'tools/include', 'include/uapi')
 
 
+def tools():
+    """What programs and archives are made with: compiler, the library that is linked, and
+    the packages of the headers and of cpio and gzip"""
+    libc = run(['gcc', '-print-file-name=libc.a']).strip()
+    packages = run(['dpkg-query', '-W', '-f', '${Package} ${Version}\n', 'cpio', 'gzip',
+                    'libc6-dev', 'linux-libc-dev'])
+    return kernel.compiler(), memo_sha256(libc), packages
+
+
 def initramfs_key(base, tree, objects):
     env = git_env(GIT_ALTERNATE_OBJECT_DIRECTORIES=str(objects))
     parts = git('rev-parse', *(f'{tree}:{part}' for part in PARTS), repo=base.repo, env=env,
                 check=False).stdout
     if not BUSYBOX.exists():
         raise Fail(f'{BUSYBOX} is missing: run `make deps`')
-    libc = run(['gcc', '-print-file-name=libc.a']).strip()
     own = [part for top in PROGRAMS for path in sorted(top.iterdir())
            for part in (path.name, path)]
-    return digest(parts, INIT, *own, BUSYBOX, kernel.compiler(), memo_sha256(libc),
-                  digest_code('initramfs'))
+    return digest(parts, INIT, *own, BUSYBOX, *tools(), digest_code('initramfs'))
 
 
 def find(base, tree, objects):
@@ -98,9 +105,7 @@ def programs(out, log):
 def of_program(name, program, source, headers):
     """An entry with a program and an initramfs that has it as /tests/PROGRAM. source is
     its C file, headers are what it includes and no system has."""
-    libc = run(['gcc', '-print-file-name=libc.a']).strip()
-    key = digest(source, *headers, INIT, BUSYBOX, kernel.compiler(), memo_sha256(libc), program,
-                 digest_code('initramfs'))
+    key = digest(source, *headers, INIT, BUSYBOX, *tools(), program, digest_code('initramfs'))
 
     def build(out):
         log = fresh_log(f'{name}-initramfs')

@@ -7,11 +7,12 @@ the cache, kernel/src, that is moved from commit to commit, in one O= directory 
 configuration, so that only what differs is compiled. The tree holds exactly the git
 tree that is asked for, whatever was there before. One lock guards tree and directories.
 """
+import contextlib
 import re
 import shutil
 from pathlib import Path
 
-from .util import (ROOT, Fail, cache, clean_env, digest, entry, fresh_log,
+from .util import (ROOT, Fail, cache, clean_env, digest, digest_functions, entry, fresh_log,
                    git, git_env, have_entry, jobs, locked, run, say, step)
 
 CONFIGS = {
@@ -27,8 +28,6 @@ MORE = {'warnings': 'series.all.config'}
 # What of a tree, and of its tools, goes into no kernel. Documentation/Kconfig does, and
 # objtool.
 IDLE = ('Documentation', 'MAINTAINERS', 'tools', 'testing')
-# Part of the key: count it up when a change here changes what is made.
-FORMAT = 'kernel 2'
 KEPT = {'arch/x86/boot/bzImage': 'bzImage', 'vmlinux': 'vmlinux',
         'System.map': 'System.map', '.config': 'config'}
 
@@ -92,7 +91,13 @@ def compiler():
 
 def kernel_key(config, base, tree, objects):
     lines = wanted(config, base, tree, objects)
-    return digest(sources(base, tree, objects), '\n'.join(lines.values()), compiler(), FORMAT)
+    return digest(sources(base, tree, objects), '\n'.join(lines.values()), compiler(), repr(KEPT),
+                  digest_functions(*make_functions(), build_in_place, copy_modules))
+
+
+def make_functions():
+    """What decides how a kernel is made, for the key of what is made with it"""
+    return configure_in, make_in, make_env
 
 
 def name_of(config, key):
@@ -220,15 +225,34 @@ def configure_in(source, out, lines, label, log, names):
                        f'{got[0] if got else "no such symbol"}: mend configs/ ({names})')
 
 
+@contextlib.contextmanager
+def using(out):
+    """Build in the O= directory `out`, which starts empty if the last build in it was
+    killed: make takes what that left half done for complete. A build that fails ends in
+    good order, make removes its targets. Wants the kernel-src lock."""
+    mark = out / '.ims-busy'
+    if mark.exists():
+        shutil.rmtree(out)
+    out.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+    try:
+        yield
+    except Fail:
+        mark.unlink()
+        raise
+    mark.unlink()
+
+
 def build_in_place(config, base, tree, objects, label, log, key):
     """Wants the kernel-src lock; leaves the O= directory as this build's."""
     checkout(base, tree, objects)
-    stamp = objdir(config) / '.ims-key'
-    stamp.unlink(missing_ok=True)
-    configure(config, base, tree, objects, label, log)
-    targets = ('bzImage', 'modules') if has_modules(config) else ('bzImage',)
-    step(label, make_cmd(config, *targets), log=log, env=make_env())
-    stamp.write_text(key, encoding='ascii')
+    with using(objdir(config)):
+        stamp = objdir(config) / '.ims-key'
+        stamp.unlink(missing_ok=True)
+        configure(config, base, tree, objects, label, log)
+        targets = ('bzImage', 'modules') if has_modules(config) else ('bzImage',)
+        step(label, make_cmd(config, *targets), log=log, env=make_env())
+        stamp.write_text(key, encoding='ascii')
 
 
 def bring_back(config, base, tree, objects):

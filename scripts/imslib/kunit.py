@@ -72,7 +72,6 @@ def build_dir(platform):
 
 def forget(out):
     """Remove what kunit.py would take from an earlier run."""
-    out.mkdir(parents=True, exist_ok=True)
     for name in ('.config', '.kunitconfig', 'last_used_kunitconfig', 'result.json', 'test.log'):
         (out / name).unlink(missing_ok=True)
 
@@ -184,7 +183,6 @@ def run(base, tree, objects, log, platform='um', suite=''):
         kernel.checkout(base, tree, objects)
         wanted = choose(suites(kernel.src(), what.lacks), suite)
         out = build_dir(platform)
-        forget(out)
         result, console = out / 'result.json', out / 'test.log'
         cmd = [kernel.src() / 'tools/testing/kunit/kunit.py', 'run',
                *(f'--kunitconfig={config}' for config in (*CONFIGS, *what.configs)),
@@ -193,7 +191,10 @@ def run(base, tree, objects, log, platform='um', suite=''):
         if shutil.which('ccache'):
             cmd += ['--make_options=CC=ccache gcc']
         try:
-            step(f'kunit on {platform}', [*cmd, *([suite] if suite else [])], log=log, env=env)
+            with kernel.using(out):
+                forget(out)
+                step(f'kunit on {platform}', [*cmd, *([suite] if suite else [])], log=log,
+                     env=env)
             trouble = ''
         except Fail as err:
             trouble = str(err)

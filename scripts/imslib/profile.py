@@ -24,8 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import bench, kernel, qemu, verdict
-from .util import (BUILD, ROOT, Fail, digest, entry, fresh_log, run, say, step,
-                   write_atomic)
+from .util import (BUILD, ROOT, Fail, digest, digest_functions, entry, fresh_log, run, say,
+                   step, write_atomic)
 
 SOURCE = ROOT / 'qemu/plugins/ims-profile.c'
 PLUGIN = 'ims-profile.so'
@@ -327,7 +327,7 @@ def plugin():
              ['gcc', '-std=gnu11', '-O2', '-g0', '-fPIC', '-shared', '-fvisibility=hidden',
               '-Wall', '-Wextra', '-Wno-unused-parameter', '-Werror', f'-I{header.parent}',
               '-o', out / PLUGIN, SOURCE, *flags], log=fresh_log('profile-plugin'))
-    key = digest(SOURCE, header, version, *flags, kernel.compiler())
+    key = digest(SOURCE, header, version, *flags, kernel.compiler(), digest_functions(plugin))
     return entry('profile-plugin', key, build) / PLUGIN
 
 

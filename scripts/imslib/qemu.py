@@ -2,7 +2,8 @@
 """QEMU with the virtual devices, built from Debian's source package.
 
 qemu-src/KEY    Debian's source, unpacked
-qemu-work/KEY   a copy with our patches, configured; compiled in place
+qemu-work/KEY   a copy with our patches and files, configured; compiled in place, also
+                when the files' content changes
 qemu/KEY        what is used of it: the emulator, the devices' qtests, the header
                 of TCG plugins
 """
@@ -13,16 +14,14 @@ from pathlib import Path
 
 from .base import listing
 from .kernel import compiler
-from .util import (ROOT, Fail, clean_env, digest, entry, fresh_log, have_entry,
-                   jobs, locked, run, say, scratch, step)
+from .util import (ROOT, Fail, clean_env, digest, digest_functions, entry, fresh_log,
+                   have_entry, jobs, locked, run, say, scratch, step)
 
 OURS = ROOT / 'qemu'
 COPIED = ('hw', 'docs', 'tests', 'configs', 'include')
 HEADER = ROOT / 'linux/include/uapi/misc/ims_testdev_regs.h'
 HEADERS = (HEADER, ROOT / 'linux/include/uapi/misc/ims_ntb_regs.h')
 HEADERS_AT = 'include/standard-headers/misc'
-# Part of the key: count it up when a change here changes what is made.
-FORMAT = 'qemu 1'
 VERSION = '7.2'
 QTESTS = ('tests/qtest/ims-testdev-test', 'tests/qtest/ims-ntb-test')
 ADVICE = f'try again, or unpack QEMU {VERSION} and name it with QEMU_SRC='
@@ -191,11 +190,17 @@ def patches():
     return sorted((OURS / 'patches').glob('*.patch'))
 
 
+def libraries():
+    return run(['pkg-config', '--modversion', 'glib-2.0', 'pixman-1', 'zlib'])
+
+
 def work_key(mark):
     configs = [str(p.relative_to(OURS)) + p.read_text(encoding='utf-8')
                for p in sorted((OURS / 'configs').rglob('*')) if p.is_file()]
-    return digest(mark, *patches(), *configs, '\n'.join(options()), compiler(),
-                  FORMAT)
+    # A file that is gone from here has to be gone from there.
+    return digest(mark, *patches(), *configs, '\n'.join(options()), '\n'.join(our_files()),
+                  compiler(), libraries(),
+                  digest_functions(put, prepare, configure, compiled))
 
 
 def qemu_key(mark):

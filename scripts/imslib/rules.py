@@ -158,13 +158,14 @@ def not_constant(base, tree, objects, log):
              if not path.startswith(WRONG)}
     wrong = [f'{path}: {line}' for path, (_, lines) in found.items() for line in lines]
     found = {path: names for path, (names, _) in found.items() if names}
-    where = configure(base, tree, objects, log)
-    # Only what the configuration has is built again.
-    for path in found:
-        (where / path).with_suffix('.o').unlink(missing_ok=True)
     tops = sorted({path[:path.rindex('/') + 1] for path in found})
-    step('rules: storage ops', kernel.make_cmd('warnings', *tops), log=log,
-         env=kernel.make_env())
+    with kernel.using(kernel.objdir('warnings')):
+        where = configure(base, tree, objects, log)
+        # Only what the configuration has is built again.
+        for path in found:
+            (where / path).with_suffix('.o').unlink(missing_ok=True)
+        step('rules: storage ops', kernel.make_cmd('warnings', *tops), log=log,
+             env=kernel.make_env())
     count = 0
     for path, names in found.items():
         obj = (where / path).with_suffix('.o')
@@ -222,6 +223,8 @@ def compiled(where, log, examples):
     """What is wrong with what compiles and what does not, a line each. Leaves an
     EXPORTER."""
     wrong = []
+    # An older one would stand for one that does not build.
+    (where / EXPORTER).unlink(missing_ok=True)
     with Probes(where, {'drivers/irqchip/ims-probe.c': INCLUDES,
                         'drivers/misc/ims-probe-page.c': program(examples)}) as objs:
         _, text = make(log, EXPORTER, *objs)

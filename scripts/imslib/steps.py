@@ -57,8 +57,9 @@ def try_step(base, tip, commits, number, log):
     tree = git('rev-parse', f'{commits[number]}^{{tree}}', repo=base.repo).strip()
     label = f'step {number + 1}/{len(commits)}'
     built = (base, tree, objects, label)
-    key = digest(kernel.kernel_key('lean', *built[:3]), initramfs.INIT, boot.MACHINES,
-                 qemu.get().name, digest_code('boot', 'verdict'))
+    key = digest(kernel.kernel_key('lean', *built[:3]), initramfs.INIT, initramfs.BUSYBOX,
+                 boot.MACHINES, *map(str, boot.engine()), qemu.get().name,
+                 digest_code('boot', 'verdict'))
     if have_entry('step', key):
         return True
     kernel.get('lean', *built[:3], label=label, log=log.with_suffix('.build.log'))

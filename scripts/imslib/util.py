@@ -13,6 +13,7 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import inspect
 import json
 import os
 import re
@@ -147,9 +148,21 @@ def digest(*parts):
     return total.hexdigest()[:32]
 
 
+# As they are when a run begins: what it makes is not of scripts that are edited meanwhile.
+SCRIPTS = {path.stem: path.read_text(encoding='utf-8')
+           for path in sorted(Path(__file__).parent.glob('*.py'))}
+
+
 def digest_code(*names):
     """A key for the scripts that an entry is made by."""
-    return digest(*(Path(__file__).parent / f'{name}.py' for name in names))
+    return digest(*(SCRIPTS[name] for name in names))
+
+
+def digest_functions(*functions):
+    """The same for some functions of scripts."""
+    return digest(*(''.join(inspect.getblock(
+        SCRIPTS[f.__module__.rpartition('.')[2]].splitlines(True)[f.__code__.co_firstlineno - 1:]))
+        for f in functions))
 
 
 def memo_sha256(path):

@@ -99,6 +99,17 @@ class Entry(unittest.TestCase):
         path.chmod(0o755)
         self.assertNotEqual(plain, util.digest(path))
 
+    def test_digest_of_functions(self):
+        keys = {util.digest_functions(f) for f in (util.run, util.git, util.step)}
+        self.assertEqual(len(keys), 3)
+        before = util.digest_functions(util.run), util.digest_code('util')
+        text = util.SCRIPTS['util']
+        for edit, changed in ((text.replace('def git(', 'def got('), [False, True]),
+                              (text.replace("errors='surrogate", "errors='x"), [True, True])):
+            with mock.patch.dict(util.SCRIPTS, util=edit):
+                after = util.digest_functions(util.run), util.digest_code('util')
+                self.assertEqual([a != b for a, b in zip(before, after)], changed)
+
     def test_memo(self):
         path = self.cache / 'big'
         path.write_bytes(b'one')

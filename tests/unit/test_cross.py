@@ -58,48 +58,8 @@ class Files(unittest.TestCase):
                            'CONFIG_PCI_MSI_IRQ_DOMAIN="y"\n')
         self.assertEqual(cross.expected(read, paths, on), ['drivers/pci/msi/msi.c'])
 
-    def test_architecture(self):
-        for path, where in (('arch/x86/kernel/apic/msi.c', 'x86'), ('kernel/irq/msi.c', 'x86'),
-                            ('kernel/irq/msi.c', 's390')):
-            self.assertTrue(cross.belongs(path, where))
-        for path, where in (('arch/x86/kernel/apic/msi.c', 'um'), ('include/linux/msi.h', 'x86'),
-                            ('tools/testing/selftests/msi/msi_test.c', 'x86')):
-            self.assertFalse(cross.belongs(path, where))
 
-
-LOG = '''\
-/cache/kernel-src/linux/kernel/irq/msi.c: In function 'f':
-/cache/kernel-src/linux/kernel/irq/msi.c:12:3: warning: unused variable 'x' [-Wunused-variable]
-/cache/kernel-src/linux/kernel/irq/msi.c:80:3: warning: unused variable 'x' [-Wunused-variable]
-/cache/kernel-src/linux/kernel/irq/msi.c:80:3: note: it is here
-../include/linux/msi.h:7: warning: array of 16 bytes
-/cache/kernel-src/cross-um/stubs/stubs.c:5:9: error: no such thing
-'''
-UNUSED = "kernel/irq/msi.c: warning: unused variable 'x' [-Wunused-variable]"
-
-
-class Warnings(unittest.TestCase):
-    def test_read(self):
-        self.assertEqual(cross.warnings_of(LOG), {
-            UNUSED: 2, '../include/linux/msi.h: warning: array of N bytes': 1,
-            'stubs/stubs.c: error: no such thing': 1})
-
-    def test_the_same_line_elsewhere_is_not_new(self):
-        moved = LOG.replace(':12:3:', ':99:1:').replace('16', '24')
-        self.assertEqual(cross.new_warnings(cross.warnings_of(moved), cross.warnings_of(LOG)), [])
-
-    def test_one_more_of_the_same_is_new(self):
-        more = LOG + LOG.splitlines()[1]
-        self.assertEqual(cross.new_warnings(cross.warnings_of(more), cross.warnings_of(LOG)),
-                         [UNUSED])
-
-    def test_suspects(self):
-        objects = ['kernel/irq/msi.o', 'kernel/irq/chip.o']
-        self.assertEqual(cross.suspects({UNUSED: 1}, objects), ['kernel/irq/msi.o'])
-        self.assertEqual(cross.suspects({}, objects), [])
-        self.assertEqual(cross.suspects({'include/linux/msi.h: warning: w': 1}, objects),
-                         sorted(objects))
-
+class Reasons(unittest.TestCase):
     def test_reason(self):
         text = "x.c:1:2: error: other\nmake: *** No rule to make target 'a/b.o'.\n"
         self.assertIn("No rule to make target 'a/b.o'", cross.reason('a/b.o', text))

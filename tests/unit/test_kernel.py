@@ -44,6 +44,34 @@ class Sources(unittest.TestCase):
         self.assertNotEqual(self.sources({'Makefile': 'a'}), self.sources({'Makefile': 'b'}))
 
 
+class Using(unittest.TestCase):
+    def setUp(self):
+        holder = tempfile.TemporaryDirectory()
+        self.addCleanup(holder.cleanup)
+        self.out = Path(holder.name) / 'out'
+
+    def build(self, error=None):
+        """What the O= directory holds when the build begins"""
+        with kernel.using(self.out):
+            found = sorted(p.name for p in self.out.iterdir() if p.name != '.ims-busy')
+            (self.out / 'half.o').touch()
+            if error:
+                raise error
+        return found
+
+    def test_what_ended_stays(self):
+        self.assertEqual(self.build(), [])
+        with self.assertRaises(util.Fail):
+            self.build(util.Fail('it does not compile'))
+        self.assertEqual(self.build(), ['half.o'])
+
+    def test_what_was_killed_is_built_anew(self):
+        for error in (KeyboardInterrupt(), SystemExit(143)):
+            with self.assertRaises(type(error)):
+                self.build(error)
+            self.assertEqual(self.build(), [])
+
+
 class Numbers(unittest.TestCase):
     def test_number(self):
         for text, value in (('', 8), ('1', 1), ('64', 64)):

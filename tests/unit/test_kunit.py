@@ -156,13 +156,8 @@ class OneSuite(unittest.TestCase):
 class Forget(unittest.TestCase):
     def test_what_is_left(self):
         with tempfile.TemporaryDirectory() as top:
-            out = Path(top) / 'out'
-            kunit.forget(out)
+            out = Path(top)
             for name in ('.config', 'last_used_kunitconfig', 'result.json', 'test.log', 'vmlinux'):
                 (out / name).write_text('old', encoding='ascii')
             kunit.forget(out)
             self.assertEqual([path.name for path in out.iterdir()], ['vmlinux'])
-
-
-if __name__ == '__main__':
-    unittest.main()
