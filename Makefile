@@ -71,7 +71,7 @@ paths: ## NAME=path of what is built
 clean: ## remove build/, not the cache (FORCE=1 throws work away)
 	@scripts/ims clean
 
-.PHONY: help deps tree export fixup mail kernel qemu boot \
+.PHONY: help deps tree export fixup mail kernel qemu boot kunit \
 	stress bench bench-record profile quick check check-all record-steps paths clean
 
 #= 
