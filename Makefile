@@ -50,13 +50,16 @@ profile: deps ## instructions by function (CASE=figure[,figure] KERNEL=series|ba
 check: deps ## every test there is (ONLY=regex for some, ROUNDS=N of the stress test)
 	@scripts/ims check
 
+images: deps ## build/images: boots kernels and tests on other machines
+	@scripts/ims images
+
 paths: ## NAME=path of what is built
 	@scripts/ims paths
 
 clean: ## remove build/, not the cache (FORCE=1 throws work away)
 	@scripts/ims clean
 
-.PHONY: help deps tree export mail kernel qemu boot stress bench bench-record profile check paths clean
+.PHONY: help deps tree export mail kernel qemu boot stress bench bench-record profile check images paths clean
 
 #= 
 #= kernel and boot take build/linux as it stands, if it is there, and else the

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The table of what scripts/ims can do."""
 from . import base as base_kernel
-from . import bench, boot, check, initramfs, kernel, profile, qemu, series
+from . import bench, boot, check, images, initramfs, kernel, profile, qemu, series
 from .util import say
 
 
@@ -47,6 +47,7 @@ TABLE = {
     'bench-record': bench.record,
     'profile': profile.profile,
     'check': check.check,
+    'images': images.images,
     'paths': paths,
     'clean': series.clean,
 }
