@@ -65,6 +65,9 @@ check-all: deps ## every test; one that has passed with these files is not run a
 record-steps: deps ## build and boot every step, and record that for `make check`
 	@scripts/ims record-steps
 
+images: deps ## build/images: boots kernels and tests on other machines
+	@scripts/ims images
+
 paths: ## NAME=path of what is built
 	@scripts/ims paths
 
@@ -72,7 +75,7 @@ clean: ## remove build/, not the cache (FORCE=1 throws work away)
 	@scripts/ims clean
 
 .PHONY: help deps tree export fixup mail kernel qemu boot kunit \
-	stress bench bench-record profile quick check check-all record-steps paths clean
+	stress bench bench-record profile quick check check-all record-steps images paths clean
 
 #= 
 #= kernel and boot take build/linux as it stands, if it is there, and else the

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The table of what scripts/ims can do."""
 from . import base as base_kernel
-from . import bench, boot, check, initramfs, kernel, kunit, profile, qemu, series, steps
+from . import bench, boot, check, images, initramfs, kernel, kunit, profile, qemu, series, steps
 from .util import say
 
 
@@ -52,6 +52,7 @@ TABLE = {
     'check': check.check,
     'check-all': check.check_all,
     'record-steps': steps.record,
+    'images': images.images,
     'paths': paths,
     'clean': series.clean,
 }

@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The kernels of the folder, in place of those of the cache."""
+from .util import ROOT
+
+
+def get(config, *_):
+    return ROOT / 'kernels' / config
