@@ -437,9 +437,9 @@ def build(todo, log, what):
         if stubs:
             objects.remove('stubs/stubs.o')
         lines.append(f'cd {v.out} && rm -rf stubs {" ".join(objects)} && : >{out}')
-        if objects:
-            lines.append(f'{v.make("-k", *warnings.FLAGS, *objects)} >>{out} 2>&1; '
-                         f'echo "{v.name}: {len(objects)} objects"')
+        for options, some in warnings.rounds(objects):
+            lines.append(f'{v.make("-k", *options, *warnings.FLAGS, *some)} >>{out} 2>&1; '
+                         f'echo "{v.name}: {len(some)} objects"')
         if stubs:
             lines.append(f'mkdir {made} && cp {STUBS}/stubs.c {made} && '
                          f'echo "obj-y := stubs.o" >{made}/Kbuild')

@@ -59,6 +59,12 @@ class Texts(unittest.TestCase):
     def test_an_object_that_is_compiled_twice_counts_once(self):
         self.assertEqual(warnings.said(ASKED + ASKED, OBJECTS), SAID)
 
+    def test_what_two_directories_lead_to_is_built_alone(self):
+        self.assertEqual(warnings.rounds(['arch/x86/pci/xen.o', 'kernel/irq/msi.o']),
+                         [((), ['kernel/irq/msi.o']), (('-j1',), ['arch/x86/pci/xen.o'])])
+        self.assertEqual(warnings.rounds(['kernel/irq/msi.o']), [((), ['kernel/irq/msi.o'])])
+        self.assertEqual(warnings.rounds([]), [])
+
     def test_directories_that_only_a_used_directory_has(self):
         line = 'cc1: warning: {}: No such file or directory [-Wmissing-include-dirs]'
         self.assertEqual(warnings.warnings_of(line.format('./arch/x86/generated')), {})
