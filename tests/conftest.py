@@ -165,8 +165,9 @@ class Progress(threading.Thread):
 
 class Watch:
     def __init__(self, config):
-        reporter = config.pluginmanager.get_plugin('terminalreporter')
-        self.progress = Progress(lambda text: reporter.write_line(text))
+        # The reporter is there later than this.
+        self.progress = Progress(lambda text: config.pluginmanager.get_plugin(
+            'terminalreporter').write_line(text))
         self.progress.start()
 
     def pytest_runtest_logstart(self, nodeid):

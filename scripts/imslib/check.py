@@ -29,7 +29,7 @@ def start(tier):
     """Run the tests in place of this program. The base is made before them, with
     progress, as all of them want it."""
     series.make_tip(base.get())
-    env = clean_env(PYTHONUNBUFFERED='1',
+    env = clean_env(PYTHONUNBUFFERED='1', PYTHONDONTWRITEBYTECODE='1',
                     **{name: os.environ[name] for name in SETTINGS if name in os.environ})
     cmd = command(tier, os.environ.get('ONLY') or '')
     say(f'{tier}: {" ".join(cmd[3:])}')
