@@ -304,9 +304,14 @@ static void deferred_level(struct kunit *test)
 		msi_test_fire(mt, d->hw, 0);
 		KUNIT_EXPECT_EQ(test, atomic_read(&mt->handled), i);
 	}
+	KUNIT_EXPECT_TRUE(test, msi_test_wait(!slot_of(d, 0)->dirty));
 	msleep(50);
-	KUNIT_EXPECT_EQ(test, count_log(mt, "sync"), 0);
+	/* Unless another CPU syncs between the two */
+	if (num_online_cpus() == 1)
+		KUNIT_EXPECT_EQ(test, count_log(mt, "sync"), 0);
+	KUNIT_EXPECT_EQ(test, count_log(mt, "sync(0,mask=1)"), count_log(mt, "sync(0,mask=0)"));
 	KUNIT_EXPECT_FALSE(test, slot_of(d, 0)->next_masked);
+	KUNIT_EXPECT_FALSE(test, hw_slot(d, 0)->masked);
 
 	free_irq(d->maps[0].virq, mt);
 	deferred_exit(d);
@@ -371,7 +376,10 @@ static void deferred_disable_unlazy(struct kunit *test)
 
 	enable_irq(irq);
 	KUNIT_EXPECT_TRUE(test, msi_test_wait(atomic_read(&d->mt->handled) == 1));
-	MSI_TEST_EXPECT_LOG(d->mt, "lock sync(0,mask=0) unlock p.ack");
+	/* It comes as soon as the device is told, if there is nothing in its way */
+	if (strcmp(d->mt->log.buf, "lock sync(0,mask=0) p.ack unlock"))
+		MSI_TEST_EXPECT_LOG(d->mt, "lock sync(0,mask=0) unlock p.ack");
+	msi_test_log_reset(d->mt);
 	msleep(50);
 	KUNIT_EXPECT_EQ(test, atomic_read(&d->mt->handled), 1);
 
