@@ -8,6 +8,7 @@ Words
             check` takes these for granted, but for the last step of each part and some
             in turn
 """
+import os
 import re
 
 from . import boot, initramfs, kernel, qemu, series
@@ -73,12 +74,22 @@ def try_step(base, tip, commits, number, log):
 
 
 def record():
-    """make record-steps"""
+    """make record-steps: those that are not recorded, and with FORCE=1 all"""
     base, tip = series.agree()
     commits = series.commits(base.repo, base.commit, tip)
     patches = series.load()
+    known = {} if os.environ.get('FORCE') == '1' else recorded()
     for number, patch in enumerate(patches):
+        if change(patch) in known:
+            continue
         say(f'step {number + 1}/{len(patches)}: {patch.subject}')
         try_step(base, tip, commits, number, series.BUILD / f'steps/{number + 1}.log')
-    write_atomic(RECORD, HEAD + ''.join(f'{change(p)} {p.name}\n' for p in patches))
+        known[change(patch)] = patch.name
+        write_record(patches, known)
+    write_record(patches, known)
     say(f'record-steps: {len(patches)} steps in {series.rel(RECORD)}')
+
+
+def write_record(patches, known):
+    write_atomic(RECORD, HEAD + ''.join(f'{change(p)} {p.name}\n' for p in patches
+                                        if change(p) in known))
