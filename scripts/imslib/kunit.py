@@ -186,7 +186,7 @@ def run(base, tree, objects, log, platform='um', suite=''):
         result, console = out / 'result.json', out / 'test.log'
         cmd = [kernel.src() / 'tools/testing/kunit/kunit.py', 'run',
                *(f'--kunitconfig={config}' for config in (*CONFIGS, *what.configs)),
-               *what.args, f'--build_dir={out}', f'--jobs={jobs()}', '--timeout=600',
+               *what.args, f'--build_dir={out}', f'--jobs={jobs()}', '--timeout=1800',
                f'--json={result}']
         if shutil.which('ccache'):
             cmd += ['--make_options=CC=ccache gcc']

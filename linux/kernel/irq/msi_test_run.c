@@ -436,7 +436,7 @@ static int run_alloc(struct run *run, int id, unsigned int min, unsigned int max
  * @got:	How many there are in the end, 0 for @count
  * @asked:	What the parent is asked for, where a long has 64 bits
  */
-static const struct run_case {
+struct run_case {
 	const char	*name;
 	unsigned int	count;
 	unsigned int	taken[3];
@@ -446,7 +446,9 @@ static const struct run_case {
 	bool		plain;
 	unsigned int	got;
 	unsigned short	asked[RUN_CALLS];
-} run_cases[] = {
+};
+
+static const struct run_case run_cases[] = {
 	{ "1", 1, .asked = { 1 } },
 	{ "2", 2, .asked = { 2 } },
 	{ "63", 63, .asked = { 63 } },
