@@ -6,6 +6,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from imslib.util import ROOT, Fail, cache, clean_env, git, git_env, run
 
 
@@ -22,6 +24,13 @@ def expect(condition, text):
 def nothing_wrong(log, wrong):
     note(log, '=== wrong\n' + '\n'.join(wrong))
     expect(not wrong, f'{len(wrong)}: {wrong[0] if wrong else ""}; see {log}')
+
+
+def each_or_rare(names, each, minutes):
+    """Parameters for pytest: `make check` has those in `each`, the others are rare."""
+    why = f'each check has {" and ".join(name for name in names if name in each)}'
+    return [pytest.param(name, marks=[] if name in each else
+                         [pytest.mark.rare(minutes=minutes, why=why)]) for name in names]
 
 
 class Checkout:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import cases
 import pytest
-from support import Checkout, expect
+from support import Checkout, each_or_rare, expect
 
 from imslib import boot, kernel
 from imslib.check import CHECK
@@ -45,22 +45,18 @@ def test_selftests_quick(log, show):
     passes(boot.run('intel-ir', 'lean', 'ims_device,ims_view,pci_msi', log), log, show)
 
 
-RARE = {('debug', 'amd-ir'): 12, ('debug', 'no-iommu'): 4}
+@pytest.mark.parametrize('machine', each_or_rare(
+    [name for name, row in MACHINES.items() if 'debug' in row['kernels']], ['intel-ir'], 10))
+def test_selftests_debug(machine, log, show):
+    passes(boot.run(machine, 'debug', 'selftests', log), log, show)
 
 
-def each_kernel():
-    for config in ('debug', 'lean'):
-        for machine, row in MACHINES.items():
-            if config in row['kernels']:
-                minutes = RARE.get((config, machine))
-                marks = [pytest.mark.rare(minutes=minutes, why='of the debug kernel, each check '
-                                          'has intel-ir')] if minutes else []
-                yield pytest.param(config, machine, marks=marks)
-
-
-@pytest.mark.parametrize('config, machine', each_kernel())
-def test_selftests(config, machine, log, show):
-    passes(boot.run(machine, config, 'selftests', log), log, show)
+# What they have on VT-d, the debug kernel has as well.
+@pytest.mark.parametrize('machine', each_or_rare(
+    [name for name, row in MACHINES.items() if 'lean' in row['kernels']],
+    ['amd-ir', 'no-iommu'], 5))
+def test_selftests(machine, log, show):
+    passes(boot.run(machine, 'lean', 'selftests', log), log, show)
 
 
 @pytest.mark.parametrize('machine', WITH_STORES)
@@ -88,7 +84,7 @@ def more_selftests(machine, programs, log, show, *reasons):
     passes(result, log, show)
 
 
-@pytest.mark.parametrize('machine', WITH_TESTS)
+@pytest.mark.parametrize('machine', each_or_rare(WITH_TESTS, ['intel-ir', 'no-iommu'], 3))
 def test_each_allocation_fails_in_turn(machine, log, show):
     more_selftests(machine, 'msi_fault', log, show, 'SKIP the kernel has no fault injection')
 

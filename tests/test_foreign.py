@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from support import expect, note
+from support import each_or_rare, expect, note
 
 from imslib import boot, compare, devices, ntb, verdict
 from imslib.check import CHECK
@@ -11,12 +11,12 @@ from imslib.check import CHECK
 MACHINES = boot.machines()
 
 
-@pytest.mark.parametrize('machine', compare.machines())
+@pytest.mark.parametrize('machine', each_or_rare(compare.machines(), ['no-iommu', 'intel-ir'], 2))
 def test_base_and_series_behave_alike(machine, log, show):
     show(compare.compare(machine, CHECK, lambda text: note(log, text)))
 
 
-@pytest.mark.parametrize('machine', MACHINES)
+@pytest.mark.parametrize('machine', each_or_rare(list(MACHINES), ['intel-ir', 'no-iommu'], 3))
 def test_devices(machine, log, show):
     result = devices.run(machine, log, devices.FEW)
     expect(result, f'{result}; see {log}')
