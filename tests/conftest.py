@@ -5,25 +5,27 @@ Words
   tier    `quick`, `check` or `all`: the command that was given, `make quick`, `make
           check` or `make check-all`
   share   of the rare tests: `make check` runs one share of them, which the hash of the
-          commit chooses, so that none is left out for good
+          commit chooses, so that each has its turn sooner or later
   passed  an entry of the cache for a test that passed in this checkout, as it is now,
-          with these tools. `make check-all` does not run the test again, so that it can
-          be stopped and started, and says so at the end
+          with these tools and settings. `make check-all` does not run the test again, so
+          that it can be stopped and started, and says so at the end
 
 A Fail is a failure in one line. What a test prints is shown if it fails.
 """
+import os
 import re
+import tempfile
 import threading
 import time
 
 import pytest
 
-from imslib import series
+from imslib import boot, cross, initramfs, qemu, series
 from imslib.check import CHECK
 from imslib.util import (ROOT, Fail, digest, entry, fresh_log, git_env, have_entry, run)
 
 # What no test looks at but those that are in `make quick`
-WORDS_ONLY = (':!README.md', ':!HACKING.md', ':!COPYING', ':!tests/steps.recorded')
+WORDS_ONLY = (':!README.md', ':!COPYING', ':!tests/steps.recorded')
 # A share of the rare tests takes about as many minutes, if no single test takes more.
 SHARE = 6
 # The commands, beside compilers, that results depend on
@@ -63,12 +65,15 @@ def head():
 
 
 def changed():
-    """The files of the last commit, and those that differ from it or that build/linux
-    has changed, by their place in the repository or in the kernel."""
-    names = set()
-    for args in (('diff-tree', '-r', '--name-only', '--no-commit-id', 'HEAD'),
-                 ('diff', '--name-only', 'HEAD'), ('ls-files', '--others', '--exclude-standard')):
-        names |= set(run(['git', *args], cwd=ROOT, env=git_env(), check=False).stdout.split())
+    """The files of the commits that upstream lacks, or of the last commit where there is
+    no upstream, those that differ from it, and those that build/linux has changed, by their
+    place in the repository or in the kernel."""
+    def ask(*args):
+        return run(['git', *args], cwd=ROOT, env=git_env(), check=False).stdout.split()
+    start = ask('merge-base', 'HEAD', '@{upstream}') or ['HEAD^']
+    names = set(ask('diff', '--name-only', *start) or
+                ask('diff-tree', '-r', '-m', '--root', '--name-only', '--no-commit-id', 'HEAD'))
+    names |= set(ask('ls-files', '--others', '--exclude-standard'))
     if series.have_tree():
         names |= set(series.in_tree('diff', '--name-only', 'refs/ims/exported').split())
     touched = {path for name in names if name.endswith('.patch') and (ROOT / name).exists()
@@ -77,8 +82,11 @@ def changed():
 
 
 def needed(item, names):
+    """Whether its subject has changed, or the test itself. What is rare takes too long."""
     mark = item.get_closest_marker('needs')
-    return bool(mark) and any(re.match(pattern, name) for pattern in mark.args for name in names)
+    return not rare(item) and bool(mark) and (
+        item.nodeid.partition('::')[0] in names or
+        any(re.match(pattern, name) for pattern in mark.args for name in names))
 
 
 def choose(items, tier):
@@ -114,16 +122,18 @@ def pytest_collection_modifyitems(config, items):
 # --- what has passed before ------------------------------------------------
 
 def state():
-    """What the result of a test depends on: this checkout, the base, tools."""
-    index = CHECK / 'index'
-    index.parent.mkdir(parents=True, exist_ok=True)
-    index.unlink(missing_ok=True)
-    env = git_env(GIT_INDEX_FILE=str(index))
-    run(['git', 'add', '-A', '.', *WORDS_ONLY], cwd=ROOT, env=env)
-    parts = [run(['git', 'write-tree'], cwd=ROOT, env=env)]
+    """What the result of a test depends on: this checkout, the base, tools, settings."""
+    objects = run(['git', 'rev-parse', '--path-format=absolute', '--git-path', 'objects'],
+                  cwd=ROOT, env=git_env()).strip()
+    with tempfile.TemporaryDirectory() as tmp:
+        env = git_env(GIT_INDEX_FILE=f'{tmp}/index', GIT_OBJECT_DIRECTORY=tmp,
+                      GIT_ALTERNATE_OBJECT_DIRECTORIES=objects)
+        run(['git', 'add', '-A', '.', *WORDS_ONLY], cwd=ROOT, env=env)
+        files = run(['git', 'write-tree'], cwd=ROOT, env=env)
     base, tree, *_ = series.snapshot()
-    tools = [run(tool, check=False).stdout for tool in TOOLS]
-    return digest(*parts, base.commit, tree, *tools)
+    return digest(files, base.commit, tree, *(run(tool, check=False).stdout for tool in TOOLS),
+                  qemu.get().name, *map(str, boot.engine()), os.environ.get('ROUNDS', ''),
+                  initramfs.BUSYBOX, *initramfs.tools(), *(v.compiler() for v in cross.variants()))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -142,7 +152,8 @@ def pytest_runtest_makereport(item, call):
     if call.excinfo and call.excinfo.errisinstance(Fail):
         report.longrepr = str(call.excinfo.value)
     key = getattr(item, 'passed_key', None)
-    if key and call.when == 'call' and report.passed:
+    # Not for files that were edited meanwhile
+    if key and call.when == 'call' and report.passed and key == digest(item.nodeid, state()):
         entry('passed', key, lambda out: (out / 'test').write_text(item.nodeid, 'utf-8'))
 
 
@@ -204,9 +215,14 @@ def pytest_configure(config):
 
 @pytest.fixture
 def log(request):
-    """build/check/NAME.log, empty"""
+    """build/check/NAME.log, empty, and no NAME.tap"""
     name = re.sub(r'^tests/(?:test_)?|\.py|test_', '', request.node.nodeid)
-    return fresh_log(re.sub(r'[^A-Za-z0-9.-]+', '-', name).strip('-'), CHECK)
+    name = re.sub(r'[^A-Za-z0-9.-]+', '-', name).strip('-')
+    key = getattr(request.node, 'passed_key', None)
+    if key and have_entry('passed', key):
+        return CHECK / f'{name}.log'
+    (CHECK / f'{name}.tap').unlink(missing_ok=True)
+    return fresh_log(name, CHECK)
 
 
 @pytest.fixture
@@ -221,13 +237,21 @@ def answered(request):
     return lambda text: request.node.user_properties.append(('cached', text))
 
 
+def exported(config):
+    """`make quick` is for work in build/linux as well, which is not exported yet."""
+    work = series.unexported()
+    if work and config.getoption('--tier') == 'quick':
+        pytest.skip(f'build/linux {work}')
+
+
 @pytest.fixture(scope='session')
 def snapshot():
     return series.snapshot()
 
 
 @pytest.fixture(scope='session')
-def steps():
+def steps(request):
     """(base, tip, commits) of the series as it is exported"""
+    exported(request.config)
     base, tip = series.agree()
     return base, tip, series.commits(base.repo, base.commit, tip)

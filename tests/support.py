@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from imslib.util import ROOT, Fail, cache, clean_env, git, git_env, run
+from imslib import qemu
+from imslib.util import ROOT, Fail, cache, git, git_env, run
 
 
 def note(log, text):
@@ -26,6 +27,13 @@ def nothing_wrong(log, wrong):
     expect(not wrong, f'{len(wrong)}: {wrong[0] if wrong else ""}; see {log}')
 
 
+def packages(name):
+    """Those of configs/packages-NAME, or a reason to skip"""
+    done = run([ROOT / 'scripts/deps', name], check=False, env=qemu.apt_env())
+    if done.returncode:
+        pytest.skip((done.stderr or done.stdout).strip().splitlines()[-1])
+
+
 def each_or_rare(names, each, minutes):
     """Parameters for pytest: `make check` has those in `each`, the others are rare."""
     why = f'each check has {" and ".join(name for name in names if name in each)}'
@@ -39,7 +47,7 @@ class Checkout:
 
     def __init__(self, path, log, **env):
         self.path, self.log = path, log
-        self.env = clean_env(IMS_CACHE=str(cache()))
+        self.env = {**qemu.apt_env(), 'IMS_CACHE': str(cache())}
         for name in ('KERNEL_SRC', 'QEMU_SRC', 'JOBS'):
             self.env.update(own_setting(name))
         self.env.update(env)

@@ -3,22 +3,23 @@
 import re
 
 import pytest
-from support import Checkout, expect, note
+from support import Checkout, expect, note, packages
 
 from imslib import bench, profile
 from imslib.check import CHECK
 
-# One process has the figures that the first two are about.
-pytestmark = pytest.mark.needs('bench/', r'scripts/imslib/(?:bench|profile)')
 
-
+# One process has the figures that these two are about.
 @pytest.mark.xdist_group('figures')
+@pytest.mark.needs('bench/', 'scripts/imslib/bench')
 def test_no_figure_is_above_the_recorded_one(log, show):
     for line in bench.gate(CHECK, lambda text: note(log, text)):
         show(line)
 
 
+# One process has the figures that these two are about.
 @pytest.mark.xdist_group('figures')
+@pytest.mark.needs('bench/', 'scripts/imslib/bench')
 def test_a_figure_above_the_recorded_one_is_noticed(log, show):
     now = bench.short_runs(CHECK)
     for machine, values in now.items():
@@ -34,6 +35,7 @@ def test_a_figure_above_the_recorded_one_is_noticed(log, show):
 
 @pytest.mark.rare(minutes=6, why='it builds two kernels that nothing else has')
 def test_make_bench(log):
+    packages('bench')
     with Checkout(CHECK / 'bench', log) as work:
         out = work.must('bench', ONLY='msix-alloc.64')
         for which in bench.KERNELS:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Boots of the series: selftests, allocations that fail, make boot, and the ways to fail."""
 import re
+import shutil
 from pathlib import Path
 
 import cases
@@ -98,6 +99,14 @@ def test_suspend_and_wrong_ops(machine, log, show):
 
 # --- make boot -------------------------------------------------------------
 
+@pytest.mark.rare(minutes=8, why='every check has fewer rounds')
+def test_long_stress(log):
+    with Checkout(CHECK / 'long-stress', log) as work:
+        out = work.must('stress', MACHINE='amd-ir', ROUNDS='100000', CPUS='4')
+        expect(re.search(r'rounds=1\d{5} .*: 0 lost, 0 spurious, 0 breaches\n', out),
+               f'no verdict; see {log}')
+
+
 def test_make_stress(log):
     with Checkout(CHECK / 'stress', log) as work:
         out = work.must('stress', MACHINE='intel-ir', ROUNDS='2000', CPUS='2')
@@ -118,6 +127,7 @@ SHOWS = {'intel-ir': SHOWN.format('INTEL'), 'amd-ir': SHOWN.format('AMD'), 'no-i
 def test_make_boot(machine, log):
     with Checkout(CHECK / f'boot-{machine}', log) as work:
         lines = work.must('boot', MACHINE=machine).splitlines()
+        shutil.copy(work.path / f'build/boot/{machine}.tap', log.with_suffix('.tap'))
         row = boot.machine_row(machine)
         want = [*(boot.demo_lines(row) if row['demo'] == 'ims_demo' else ()), 'boot: PASS']
         expect(lines[-len(want):] == want, f'make boot does not end as it should; see {log}')

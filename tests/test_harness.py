@@ -10,14 +10,19 @@ from imslib import steps
 from imslib.check import CHECK, PYTHON
 from imslib.util import ROOT, git_env, run
 
-# Python that no name says
-PROGRAMS = ('scripts/ims', 'tests/record-logs')
-
 
 def tracked():
     listed = run(['git', 'ls-files', '-z', '--cached', '--others', '--exclude-standard'], cwd=ROOT,
                  env=git_env()).split('\0')[:-1]
     return [name for name in listed if (ROOT / name).is_file()]
+
+
+def scripts(first):
+    """The programs of ours with such a first line"""
+    found = [name for name in tracked() if not name.startswith(('linux/', 'patches/')) and
+             re.match(first, (ROOT / name).read_bytes()[:64])]
+    expect(found, f'no program starts with {first}')
+    return found
 
 
 def lint(log, *cmd):
@@ -43,15 +48,13 @@ def test_help_lists_every_target(log):
 
 @pytest.mark.quick
 def test_shellcheck(log):
-    names = [name for name in tracked() if not name.startswith(('linux/', 'patches/')) and
-             (ROOT / name).read_bytes()[:64].startswith((b'#!/bin/bash', b'#!/bin/sh'))]
-    expect(names, 'no shell script is found')
-    lint(log, 'shellcheck', *names)
+    lint(log, 'shellcheck', '--norc', *scripts(rb'#!/bin/(?:ba)?sh\b'))
 
 
 @pytest.mark.quick
 def test_python(log):
-    names = [name for name in tracked() if name.endswith('.py') or name in PROGRAMS]
+    names = [*scripts(rb'#!/usr/bin/env python3\b'),
+             *(name for name in tracked() if name.endswith('.py'))]
     lint(log, PYTHON, '-B', '-m', 'flake8', '--max-line-length=100',
          # Names of one letter, operators at either end of a line, and C with tabs
          '--extend-ignore=E741,W503,W504,W191,E101', *names)

@@ -9,7 +9,8 @@ from imslib.util import locked
 
 STALE = 'CONFIG_LOCALVERSION="-stale"'
 # UML is there in seconds.
-PLATFORMS = [pytest.param(name, marks=[pytest.mark.quick] if name == 'um' else [])
+NEEDS = pytest.mark.needs('kernel/irq/irqdesc', 'scripts/imslib/kunit')
+PLATFORMS = [pytest.param(name, marks=[pytest.mark.quick if name == 'um' else NEEDS])
              for name in kunit.PLATFORMS]
 
 
@@ -17,9 +18,10 @@ def spoil(platform):
     """Leave a .config that kunit.py would take as it is, as it has all that it wants."""
     config = kunit.build_dir(platform) / '.config'
     with locked('kernel-src'):
-        if config.exists():
-            config.write_text(config.read_text(encoding='ascii').replace(
-                'CONFIG_LOCALVERSION=""', STALE), encoding='ascii')
+        config.parent.mkdir(parents=True, exist_ok=True)
+        text = config.read_text(encoding='ascii') if config.exists() else ''
+        config.write_text(text.replace('CONFIG_LOCALVERSION=""', STALE) or STALE + '\n',
+                          encoding='ascii')
 
 
 @pytest.mark.parametrize('platform', PLATFORMS)

@@ -14,7 +14,7 @@ from imslib.util import clean_env, git, locked, run
 CHECKPATCH_IGNORE = 'MISSING_SIGN_OFF,FILE_PATH_CHANGES'
 
 
-@pytest.mark.needs('patches/')
+@pytest.mark.needs('patches/', 'linux/')
 def test_checkpatch(steps, log):
     base, tip, commits = steps
     bad = []
@@ -35,7 +35,7 @@ def test_checkpatch(steps, log):
     expect(not bad, f'{len(bad)} of {len(commits)} steps: {bad[:3]}; see {log}')
 
 
-@pytest.mark.needs('patches/')
+@pytest.mark.needs('patches/', 'linux/')
 def test_no_new_warning(steps, log):
     """of gcc W=1, sparse or kernel-doc"""
     added, count = warnings.added(*steps[:2], log)

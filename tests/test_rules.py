@@ -17,6 +17,7 @@ def test_storage_ops_are_in_irqchip(snapshot, log):
     nothing_wrong(log, rules.misplaced(rules.sources(*snapshot[:3])))
 
 
+@pytest.mark.needs('drivers/irqchip/', 'include/linux/irqchip/', 'scripts/imslib/rules')
 def test_the_build_keeps_storage_ops_in_irqchip(snapshot, log):
     page = next(cross.tree_files(*snapshot[:3], f'Documentation/{docs.BOOK}.rst'))
     examples = docs.examples(page or '')
@@ -28,6 +29,7 @@ def test_the_build_keeps_storage_ops_in_irqchip(snapshot, log):
         nothing_wrong(log, rules.linked(where, log, tmp))
 
 
+@pytest.mark.needs('drivers/irqchip/', 'scripts/imslib/rules')
 def test_storage_ops_are_constant(snapshot, log, show):
     with locked('kernel-src'):
         wrong, count = rules.not_constant(*snapshot[:3], log)

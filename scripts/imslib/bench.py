@@ -17,7 +17,7 @@ Words
 
 The guest has one CPU and a clock that counts its instructions (-icount shift=0), so
 that neither the host nor what else it does changes a figure. parse(), table() and the
-comparisons are pure functions: tests/test_bench.py.
+comparisons are pure functions: tests/unit/test_bench.py.
 """
 import functools
 import json

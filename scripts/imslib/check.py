@@ -7,11 +7,12 @@ other programs.
 
 ONLY= is what pytest takes as -k: words of the names of tests, with `and`, `or`, `not`.
 """
+import fcntl
 import os
 import sys
 
-from . import base, series
-from .util import BUILD, ROOT, Fail, clean_env, jobs, say
+from . import base, qemu, series
+from .util import BUILD, ROOT, Fail, jobs, say
 
 PYTHON = '/usr/bin/python3'
 CHECK = BUILD / 'check'
@@ -29,8 +30,18 @@ def start(tier):
     """Run the tests in place of this program. The base is made before them, with
     progress, as all of them want it."""
     series.make_tip(base.get())
-    env = clean_env(PYTHONUNBUFFERED='1', PYTHONDONTWRITEBYTECODE='1',
-                    **{name: os.environ[name] for name in SETTINGS if name in os.environ})
+    if tier == 'all':
+        qemu.get()
+    # Held by pytest and its workers, whose directories in build/check another run removes
+    CHECK.mkdir(parents=True, exist_ok=True)
+    lock = os.open(CHECK / 'lock', os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Fail('another check runs in this checkout: wait for it') from None
+    os.set_inheritable(lock, True)
+    env = {**qemu.apt_env(), 'PYTHONUNBUFFERED': '1', 'PYTHONDONTWRITEBYTECODE': '1',
+           **{name: os.environ[name] for name in SETTINGS if name in os.environ}}
     cmd = command(tier, os.environ.get('ONLY') or '')
     say(f'{tier}: {" ".join(cmd[3:])}')
     if not os.access(PYTHON, os.X_OK):

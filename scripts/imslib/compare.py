@@ -8,7 +8,7 @@ Words
              one line for each, a case, with a field for each thing that it saw
   expected   a difference between the two that is right, with the reason
 
-differences() and judge() are pure functions of text: tests/test_compare.py.
+differences() and judge() are pure functions of text: tests/unit/test_compare.py.
 """
 import re
 from dataclasses import dataclass

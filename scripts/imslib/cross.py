@@ -608,7 +608,7 @@ def build_all(todo, base, tree, objects, log):
 
 
 def check(base, tree, objects, log):
-    """What is wrong, a line each; and {variant: result}"""
+    """What is wrong, a line each; {variant: result}; and how many the cache did not have"""
     check_stubs(base, tree, objects)
     every = variants()
     own, optional = own_symbols(base, tree, objects)
@@ -639,4 +639,4 @@ def check(base, tree, objects, log):
         for name, found in unresolved(mine).items() if mine else ():
             wrong += [f'{name}: {obj} needs {symbol}(), which this configuration lacks'
                       for obj, symbol in found]
-    return wrong, results
+    return wrong, results, len(todo)

@@ -13,7 +13,7 @@ depends on what PLATFORMS says that the platform lacks. A run has passed when ku
 says so, each suite that the platform has ran and has a test that passed, none failed,
 none was skipped - each directory's .kunitconfig has what its tests need -, the console
 shows that the platform is what it claims to be, and the kernel complained about nothing
-but what tests provoke. judge() is a pure function of texts: tests/test_kunit.py.
+but what tests provoke. judge() is a pure function of texts: tests/unit/test_kunit.py.
 
 kunit.py keeps a .config that has all that it wants, whatever else is in there. forget()
 removes it before each run, so that a run depends on nothing but the sources.
@@ -202,6 +202,7 @@ def run(base, tree, objects, log, platform='um', suite=''):
                               for path in (result, console, out / '.config'))
         with open(log, 'a', encoding='utf-8') as file:
             file.write('=== the console\n' + text)
+        log.with_suffix('.tap').write_text(text, encoding='utf-8')
     if '.' in suite:
         wanted = one_test(said, wanted)
     wrong, passed = judge(said, text, wanted, what.shows)

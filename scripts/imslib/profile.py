@@ -11,7 +11,7 @@ Words
 A profile is true only if it adds up: the sum over all functions must be the figure
 that the benchmark printed in the same run, read from the guest's TSC.
 
-All but what builds and boots are pure functions: tests/test_profile.py.
+All but what builds and boots are pure functions: tests/unit/test_profile.py.
 """
 import bisect
 import functools

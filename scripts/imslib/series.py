@@ -449,10 +449,14 @@ def export():
     if same(base.commit, tip, repo=base.repo) != same(start, head, **at):
         raise Fail('the exported files do not give back the tree they came from: compare '
                    f'{tip[:12]} in {base.repo} with {head[:12]} in {rel(where)}')
-    if not given and tip != head:
-        in_tree('fetch', '-q', base.repo, tip)
-        in_tree('update-ref', '-m', 'make export', 'HEAD', tip, head)
     if not given:
+        if tip != head:
+            in_tree('fetch', '-q', base.repo, tip)
+            in_tree('update-ref', '-m', 'make export', 'HEAD', tip, head)
+        # On no branch, HEAD has left the branch behind: it has nothing that is not exported.
+        branch = tree_ref(f'refs/heads/{BRANCH}')
+        if branch and branch == tree_ref('refs/ims/exported'):
+            in_tree('update-ref', f'refs/heads/{BRANCH}', tip, branch)
         in_tree('update-ref', 'refs/ims/exported', tip)
     say(f'export: {len(names)} steps, {len(blobs)} files in linux/, {len(touched)} files of '
         f'the base changed; {changed} files written')
@@ -657,20 +661,24 @@ def fixup():
         raise Fail('build/linux is not there: run `make tree`')
     if busy():
         raise Fail(f'build/linux is in the middle of something ({busy()}): finish that first')
+    if not in_tree('symbolic-ref', '-q', 'HEAD', check=False).stdout:
+        raise Fail(f'build/linux is on no branch: git checkout -B {BRANCH}')
     if in_tree('diff', 'HEAD', '--name-only'):
         in_tree('add', '-u')
         # Whoever wrote the steps
         in_tree('absorb', '--force', '--base', 'refs/ims/base')
-    marked = in_tree('log', '--format=%s', '--grep=^fixup! ',
+    marked = in_tree('log', '--format=%s', '--grep=^\\(fixup\\|squash\\|amend\\)! ',
                      'refs/ims/base..HEAD').splitlines()
     if marked:
         done = in_tree('-c', 'sequence.editor=true', '-c', 'core.editor=true', 'rebase', '-q', '-i',
                        '--autosquash', '--autostash', 'refs/ims/base', check=False)
         if done.returncode:
             files = in_tree('diff', '--name-only', '--diff-filter=U').split()
-            raise Fail(f'a fold conflicts in {", ".join(files) or "a step"}: resolve that in '
-                       'build/linux, then git add and git rebase --continue, or git rebase --abort')
-    left = in_tree('diff', 'HEAD', '--name-only').split()
+            if not files:
+                raise Fail(f'git rebase: {done.stderr.strip().splitlines()[-1]}')
+            raise Fail(f'a fold conflicts in {", ".join(files)}: resolve that in build/linux, then '
+                       'git add and git rebase --continue, or git rebase --abort')
+    left = [line[3:] for line in dirty().splitlines()]
     if left:
         raise Fail(f'no step owns all that is changed in {", ".join(left)}: commit the rest with '
                    'git commit --fixup=STEP and `make fixup`, or as a step of its own')

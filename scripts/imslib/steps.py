@@ -5,8 +5,7 @@ Words
   change    what a step changes, wherever its lines are: a digest of its patch and of
             the files that it adds
   recorded  the changes that `make record-steps` has built and booted, in RECORD. `make
-            check` takes these for granted, but for the last step of each part and some
-            in turn
+            check` takes these for granted, but for the last step and some in turn
 """
 import os
 import re

@@ -13,7 +13,7 @@ directory lacks, and prints the warnings of that on the first build alone. Count
 they would be new in an empty directory and gone in a used one.
 
 All but changed_files(), collect() and added() are pure functions of texts:
-tests/test_warnings.py.
+tests/unit/test_warnings.py.
 """
 import re
 
