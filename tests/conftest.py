@@ -8,7 +8,8 @@ Words
           commit chooses, so that each has its turn sooner or later
   passed  an entry of the cache for a test that passed in this checkout, as it is now,
           with these tools and settings. `make check-all` does not run the test again, so
-          that it can be stopped and started, and says so at the end
+          that it can be stopped and started, and says so at the end. `make check` makes
+          such entries, and does not use them
 
 A Fail is a failure in one line. What a test prints is shown if it fails.
 """
@@ -112,7 +113,7 @@ def pytest_collection_modifyitems(config, items):
     left = [i for i in items if i not in wanted]
     config.hook.pytest_deselected(items=left)
     items[:] = wanted
-    if tier == 'all':
+    if tier != 'quick':
         here = state()
         for item in items:
             if not item.get_closest_marker('quick'):
@@ -136,10 +137,14 @@ def state():
                   initramfs.BUSYBOX, *initramfs.tools(), *(v.compiler() for v in cross.variants()))
 
 
+def passed_before(item):
+    key = getattr(item, 'passed_key', None)
+    return key and item.config.getoption('--tier') == 'all' and have_entry('passed', key)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem):
-    key = getattr(pyfuncitem, 'passed_key', None)
-    if key and have_entry('passed', key):
+    if passed_before(pyfuncitem):
         pyfuncitem.user_properties.append(('cached', 'passed before'))
         return True
     return None
@@ -218,8 +223,7 @@ def log(request):
     """build/check/NAME.log, empty, and no NAME.tap"""
     name = re.sub(r'^tests/(?:test_)?|\.py|test_', '', request.node.nodeid)
     name = re.sub(r'[^A-Za-z0-9.-]+', '-', name).strip('-')
-    key = getattr(request.node, 'passed_key', None)
-    if key and have_entry('passed', key):
+    if passed_before(request.node):
         return CHECK / f'{name}.log'
     (CHECK / f'{name}.tap').unlink(missing_ok=True)
     return fresh_log(name, CHECK)

@@ -27,10 +27,10 @@ def command(tier, only=''):
 
 
 def start(tier):
-    """Run the tests in place of this program. The base is made before them, with
-    progress, as all of them want it."""
+    """Run the tests in place of this program. The base and QEMU are made before them, with
+    progress, as all of them want these."""
     series.make_tip(base.get())
-    if tier == 'all':
+    if tier != 'quick':
         qemu.get()
     # Held by pytest and its workers, whose directories in build/check another run removes
     CHECK.mkdir(parents=True, exist_ok=True)

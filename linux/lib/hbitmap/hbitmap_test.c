@@ -59,7 +59,7 @@ static unsigned int below(struct hbitmap_fixture *fix, unsigned int limit)
 	return prandom_u32_state(&fix->rnd) % limit;
 }
 
-/* The lowest free block, which is taken then */
+/* Find the lowest free block and take it */
 static int take_block(struct hbitmap_fixture *fix, unsigned int from, unsigned int order)
 {
 	int nr = hbitmap_find_block(&fix->map, from, order);
