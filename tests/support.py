@@ -41,6 +41,13 @@ def each_or_rare(names, each, minutes):
                          [pytest.mark.rare(minutes=minutes, why=why)]) for name in names]
 
 
+def git_in(tree, *args):
+    return run(['git', '-C', tree, '-c', 'user.name=A Developer',
+                '-c', 'user.email=developer@example.org', *args], env={
+                    **git_env(), 'GIT_AUTHOR_NAME': 'A Developer',
+                    'GIT_AUTHOR_EMAIL': 'developer@example.org'})
+
+
 class Checkout:
     """A copy of this checkout that can be spoilt. Shares the cache, if no other
     is named, and has a build directory of its own."""
@@ -64,6 +71,11 @@ class Checkout:
 
     def __exit__(self, *_):
         shutil.rmtree(self.path, ignore_errors=True)
+
+    def commit_all(self):
+        """Make a repository of it, so that nothing in it is somebody's only copy."""
+        for args in (('init', '-q'), ('add', '-A'), ('commit', '-q', '-m', 'The project')):
+            git_in(self.path, *args)
 
     def make(self, *words, **env):
         """(exit status, standard output, standard error)"""

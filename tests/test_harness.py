@@ -95,6 +95,7 @@ def test_the_short_loop_of_hacking_md(log):
     commands = re.findall(r'^    (\S.*)$', text, re.M)
     expect(0 < len(commands) <= 4, f'HACKING.md has {len(commands)} commands')
     with Checkout(CHECK / 'loop', log) as work:
+        work.commit_all()
         editor = work.path / 'build/editor'
         editor.parent.mkdir()
         editor.write_text('#!/bin/sh\n'

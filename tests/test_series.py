@@ -16,12 +16,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from support import Checkout, expect, note
+from support import Checkout, expect, git_in, note
 
 from imslib import base as basemod
 from imslib import series
 from imslib.check import CHECK
-from imslib.util import ROOT, git_env, run
+from imslib.util import ROOT, run
 
 MAKEFILE = '''\
 # SPDX-License-Identifier: GPL-2.0
@@ -48,13 +48,6 @@ STEPS = (
     ('genirq: Change a file again', {'kernel/irq/msi.c': 40, 'kernel/irq/chip.c': 1}),
 )
 BODY = 'A problem.\n\nA solution, with\n\n  - a list\n  - of two\n'
-
-
-def git_in(tree, *args):
-    return run(['git', '-C', tree, '-c', 'user.name=A Developer',
-                '-c', 'user.email=developer@example.org', *args], env={
-                    **git_env(), 'GIT_AUTHOR_NAME': 'A Developer',
-                    'GIT_AUTHOR_EMAIL': 'developer@example.org'})
 
 
 def change(tree, name, what):
@@ -90,8 +83,7 @@ class Small(Checkout):
         for name in ('patches', 'linux'):
             shutil.rmtree(self.path / name)
         (self.path / 'linux').mkdir()
-        for args in (('init', '-q'), ('add', '-A'), ('commit', '-q', '-m', 'The project')):
-            git_in(self.path, *args)
+        self.commit_all()
         self.must('tree')
         self.git('sparse-checkout', 'disable')
         for subject, files in STEPS:

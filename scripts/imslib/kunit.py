@@ -173,36 +173,44 @@ def one_test(result, wanted):
     return [suite for suite in wanted if suite in have] or wanted
 
 
+def attempt(name, cmd, log, env):
+    """What goes wrong with a step, which may have left a result all the same"""
+    try:
+        step(name, cmd, log=log, env=env)
+    except Fail as err:
+        return str(err)
+    return ''
+
+
 def run(base, tree, objects, log, platform='um', suite=''):
     """The number of tests that passed; raises if one did not."""
     what = PLATFORMS[platform]
     env = kernel.make_env()
     if what.qemu:
         env['PATH'] = f'{qemu.get()}:{env["PATH"]}'
-    with locked('kernel-src'):
-        kernel.checkout(base, tree, objects)
-        wanted = choose(suites(kernel.src(), what.lacks), suite)
-        out = build_dir(platform)
-        result, console = out / 'result.json', out / 'test.log'
-        cmd = [kernel.src() / 'tools/testing/kunit/kunit.py', 'run',
-               *(f'--kunitconfig={config}' for config in (*CONFIGS, *what.configs)),
-               *what.args, f'--build_dir={out}', f'--jobs={jobs()}', '--timeout=1800',
-               f'--json={result}']
-        if shutil.which('ccache'):
-            cmd += ['--make_options=CC=ccache gcc']
-        try:
-            with kernel.using(out):
-                forget(out)
-                step(f'kunit on {platform}', [*cmd, *([suite] if suite else [])], log=log,
-                     env=env)
-            trouble = ''
-        except Fail as err:
-            trouble = str(err)
+    out = build_dir(platform)
+    result, console = out / 'result.json', out / 'test.log'
+    tool = kernel.src() / 'tools/testing/kunit/kunit.py'
+    # Others may have the source tree while the kernel runs.
+    with locked(f'kunit-{platform}'):
+        with locked('kernel-src'), kernel.using(out):
+            kernel.checkout(base, tree, objects)
+            wanted = choose(suites(kernel.src(), what.lacks), suite)
+            forget(out)
+            cmd = [tool, 'build', *(f'--kunitconfig={config}' for config in
+                                    (*CONFIGS, *what.configs)), *what.args,
+                   f'--build_dir={out}', f'--jobs={jobs()}']
+            if shutil.which('ccache'):
+                cmd += ['--make_options=CC=ccache gcc']
+            trouble = attempt(f'kunit on {platform}: build', cmd, log, env)
+        trouble = trouble or attempt(f'kunit on {platform}', [
+            tool, 'exec', *what.args, f'--build_dir={out}', '--timeout=1800',
+            f'--json={result}', *([suite] if suite else [])], log, env)
         said, text, config = (path.read_text(errors='replace') if path.exists() else ''
                               for path in (result, console, out / '.config'))
-        with open(log, 'a', encoding='utf-8') as file:
-            file.write('=== the console\n' + text)
-        log.with_suffix('.tap').write_text(text, encoding='utf-8')
+    with open(log, 'a', encoding='utf-8') as file:
+        file.write('=== the console\n' + text)
+    log.with_suffix('.tap').write_text(text, encoding='utf-8')
     if '.' in suite:
         wanted = one_test(said, wanted)
     wrong, passed = judge(said, text, wanted, what.shows)
