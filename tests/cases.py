@@ -28,7 +28,7 @@ CASES = {
     'tail': ('tail', ('tail',), '', 120, (), verdict.PASS),
     'short': ('short', (), '3 tests planned, 2 seen', 120, (), verdict.TRUNCATED),
     'silent': ('silent', (), 'no plan', 120, (), verdict.NO_TESTS),
-    'not-run': ('nothing', ('ims_table',), 'did not run', 120, (), verdict.NO_TESTS),
+    'not-run': ('nothing', ('absent',), 'did not run', 120, (), verdict.NO_TESTS),
 }
 
 

@@ -83,7 +83,7 @@ class Recorded(unittest.TestCase):
         # What lockdep, KASAN and the like say of themselves is no complaint.
         text = (cases.LOGS / 'selftests-debug.log').read_text(encoding='utf-8')
         row = cases.boot.machine_row('intel-ir')
-        result = verdict.judge(text, ('guest', 'ims_table', 'aftermath'), row['may_skip'])
+        result = verdict.judge(text, ('guest', *row['required'], 'aftermath'), row['may_skip'])
         self.assertTrue(result, str(result))
         self.assertIn('Lock dependency validator', text)
         self.assertIn(('aftermath', 'ok', 'no memory leaks'), result.tests())
