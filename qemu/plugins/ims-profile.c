@@ -21,8 +21,8 @@
  * count from 1, and PARENT is 0 for what was called by a function that was
  * entered before the region began. INCLUSIVE has what is executed until the
  * function returns, interrupts and other tasks as well. Functions are known
- * by their addresses, which the file funcs= has, one a line; without it there
- * are no nodes.
+ * by their addresses, which the file funcs= has at the start of its lines, of
+ * whatever length; without it there are no nodes.
  *
  * A region is from the first rdtsc after the beginning, with it, to the last
  * one before the end, without it, so that with -icount shift=0 its total is
@@ -451,19 +451,21 @@ static void at_exit(qemu_plugin_id_t id, void *udata)
 
 static bool read_funcs(const char *path)
 {
-    char line[64];
     FILE *file = fopen(path, "r");
+    char *line = NULL;
+    size_t size = 0;
 
     if (!file) {
         fprintf(stderr, "ims-profile: cannot read %s\n", path);
         return false;
     }
-    while (fgets(line, sizeof(line), file)) {
+    while (getline(&line, &size, file) > 0) {
         uint64_t *address = g_new(uint64_t, 1);
 
         *address = g_ascii_strtoull(line, NULL, 16);
         g_hash_table_add(funcs, address);
     }
+    free(line);
     fclose(file);
     return true;
 }

@@ -23,6 +23,10 @@ HEADER = ROOT / 'linux/include/uapi/misc/ims_testdev_regs.h'
 HEADERS = (HEADER, ROOT / 'linux/include/uapi/misc/ims_ntb_regs.h')
 HEADERS_AT = 'include/standard-headers/misc'
 VERSION = '7.2'
+# The same with ASAN and UBSAN
+# configure does not find UBSAN by itself: gcc warns about what its probe does.
+SANITIZED = ('--enable-sanitizers', '--extra-cflags=-fsanitize=undefined',
+             '--extra-ldflags=-fsanitize=undefined')
 QTESTS = ('tests/qtest/ims-testdev-test', 'tests/qtest/ims-ntb-test')
 ADVICE = f'try again, or unpack QEMU {VERSION} and name it with QEMU_SRC='
 
@@ -194,17 +198,18 @@ def libraries():
     return run(['pkg-config', '--modversion', 'glib-2.0', 'pixman-1', 'zlib'])
 
 
-def work_key(mark):
+def work_key(mark, more):
     configs = [str(p.relative_to(OURS)) + p.read_text(encoding='utf-8')
                for p in sorted((OURS / 'configs').rglob('*')) if p.is_file()]
     # A file that is gone from here has to be gone from there.
-    return digest(mark, *patches(), *configs, '\n'.join(options()), '\n'.join(our_files()),
+    return digest(mark, *patches(), *configs, '\n'.join([*options(), *more]),
+                  '\n'.join(our_files()),
                   compiler(), libraries(),
                   digest_functions(put, prepare, configure, compiled))
 
 
-def qemu_key(mark):
-    parts = [work_key(mark)]
+def qemu_key(mark, more=()):
+    parts = [work_key(mark, more)]
     for place, path in our_files().items():
         parts += [place, path]
     return digest(*parts)
@@ -230,21 +235,21 @@ def prepare(src, out, log):
                     'git, or name a QEMU 7.2 with QEMU_SRC=')
 
 
-def configure(out, log):
+def configure(out, more, log):
     build = out / 'build'
     if not (build / 'build.ninja').exists():
         shutil.rmtree(build, ignore_errors=True)
         build.mkdir()
-        step('qemu: configure', ['../src/configure', *options()], log=log, cwd=build)
+        step('qemu: configure', ['../src/configure', *options(), *more], log=log, cwd=build)
     return build
 
 
-def compiled(out, src, mark, log):
+def compiled(out, src, mark, more, log):
     """Compile in qemu-work and copy the results to out."""
-    work = entry('qemu-work', work_key(mark), lambda tmp: prepare(src, tmp, log))
+    work = entry('qemu-work', work_key(mark, more), lambda tmp: prepare(src, tmp, log))
     with locked('qemu-work'):
         put(our_files(), work / 'src')
-        build = configure(work, log)
+        build = configure(work, more, log)
         step('qemu: build', ['ninja', f'-j{jobs()}', 'qemu-system-x86_64', *QTESTS],
              log=log, cwd=build)
         for path in (build / 'qemu-system-x86_64', *(build / test for test in QTESTS),
@@ -253,13 +258,14 @@ def compiled(out, src, mark, log):
     run([out / 'qemu-system-x86_64', '--version'])
 
 
-def get():
+def get(more=()):
+    """With more options for configure"""
     src, mark = source()
 
     def build(out):
-        say('qemu: building')
-        compiled(out, src, mark, fresh_log('qemu'))
-    return entry('qemu', qemu_key(mark), build)
+        say(f'qemu: building {" ".join(more)}'.rstrip())
+        compiled(out, src, mark, more, fresh_log('qemu'))
+    return entry('qemu', qemu_key(mark, more), build)
 
 
 def find():

@@ -27,7 +27,15 @@
  *     ImsNtb::peer again.
  *   - An access to a window ends at a bus, never in another window of the same
  *     pair: ImsNtb::in_window is set on both meanwhile.  All other ways back
- *     into a port's MMIO are refused by the memory core.
+ *     into a port's MMIO are refused by the memory core while it is in the
+ *     port's registers; what runs at another time has to engage
+ *     ims_ntb_enter().
+ *   - While the PCI core deals with an access to configuration space, messages
+ *     wait in ImsNtb::released: it walks its vectors then.
+ *   - Nothing is sent while a port is being unplugged, as that is half gone
+ *     then: ImsNtb::link_timer tells its peer later.
+ *   - What one access leads to, here and in other devices, is bounded by
+ *     ims-work.h.
  *
  * This work is licensed under the terms of the GNU GPL, version 2 or later.
  * See the COPYING file in the top-level directory.
@@ -36,10 +44,13 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/error-report.h"
 #include "qemu/host-utils.h"
 #include "qemu/module.h"
+#include "qemu/timer.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
+#include "hw/pci/msi.h"
 #include "hw/pci/msix.h"
 #include "hw/pci/pci.h"
 #include "hw/pci/pci_bus.h"
@@ -48,6 +59,7 @@
 #include "migration/vmstate.h"
 #include "qom/object.h"
 #include "standard-headers/misc/ims_ntb_regs.h"
+#include "ims-work.h"
 #include "trace.h"
 
 #define TYPE_IMS_NTB "ims-ntb"
@@ -87,6 +99,9 @@ struct ImsNtb {
     MemoryRegion msix_mr;
     ImsNtbWindow windows[IMS_NTB_NR_WINDOWS];
 
+    /* For trace events and errors: where the port is in the machine */
+    char *name;
+
     /* Properties */
     char *peer_id;
     uint32_t nr_vectors;
@@ -106,8 +121,15 @@ struct ImsNtb {
     uint32_t reads;
     uint32_t errors[IMS_NTB_NR_ERRORS];
 
+    /* Expires to tell that the link went down with the peer */
+    QEMUTimer link_timer;
+
     /* An access to a window of the pair is under way */
     bool in_window;
+    /* An access to configuration space is being dealt with */
+    bool in_config;
+    /* The messages, of type MSIMessage, that wait for its end */
+    GArray *released;
 };
 
 static const char *const ims_ntb_error_names[IMS_NTB_NR_ERRORS] = {
@@ -120,7 +142,7 @@ static const char *const ims_ntb_error_names[IMS_NTB_NR_ERRORS] = {
 
 static void ims_ntb_error(ImsNtb *s, uint32_t reason, uint64_t where)
 {
-    trace_ims_ntb_error(DEVICE(s)->id ?: "", ims_ntb_error_names[reason],
+    trace_ims_ntb_error(s->name, ims_ntb_error_names[reason],
                         where);
     if (s->errors[reason] != UINT32_MAX) {
         s->errors[reason]++;
@@ -145,16 +167,70 @@ static bool ims_ntb_asleep(ImsNtb *s)
     return ims_ntb_power_state(s) != IMS_NTB_D0;
 }
 
-/* "Interrupts" */
+/*
+ * For work that begins outside of the port's MMIO: keep what it does on the bus
+ * from coming back to the registers, and keep the port alive even if that
+ * unplugs it.  Returns what ims_ntb_leave() wants.
+ */
+static bool ims_ntb_enter(ImsNtb *s)
+{
+    MemReentrancyGuard *guard = &DEVICE(s)->mem_reentrancy_guard;
+    bool was_engaged = guard->engaged_in_io;
+
+    object_ref(OBJECT(s));
+    guard->engaged_in_io = true;
+    return was_engaged;
+}
+
+static void ims_ntb_leave(ImsNtb *s, bool was_engaged)
+{
+    DEVICE(s)->mem_reentrancy_guard.engaged_in_io = was_engaged;
+    object_unref(OBJECT(s));
+}
+
+/* "Messages" */
 
 static void ims_ntb_notify(ImsNtb *s, uint32_t vector)
 {
     PCIDevice *dev = PCI_DEVICE(s);
 
-    if (vector < s->nr_vectors && msix_enabled(dev) && !ims_ntb_asleep(s)) {
-        trace_ims_ntb_notify(DEVICE(s)->id ?: "", vector);
-        msix_notify(dev, vector);
+    if (vector >= s->nr_vectors || !msix_enabled(dev) || ims_ntb_asleep(s)) {
+        return;
     }
+    trace_ims_ntb_notify(s->name, vector);
+    ims_work_begin();
+    if (ims_work_take(1)) {
+        msix_notify(dev, vector);
+    } else {
+        ims_ntb_error(s, IMS_NTB_ERROR_BUS, vector);
+    }
+    ims_work_end();
+}
+
+static void ims_ntb_send_later(PCIDevice *dev, MSIMessage msg)
+{
+    g_array_append_val(IMS_NTB(dev)->released, msg);
+}
+
+/* A vector is released once: what is sent here can't add to it for ever */
+static void ims_ntb_send_released(ImsNtb *s)
+{
+    PCIDevice *dev = PCI_DEVICE(s);
+    uint32_t i;
+
+    ims_work_begin();
+    for (i = 0; i < s->released->len; i++) {
+        if (!DEVICE(s)->realized || ims_ntb_asleep(s)) {
+            break;
+        }
+        if (ims_work_take(1)) {
+            dev->msi_trigger(dev, g_array_index(s->released, MSIMessage, i));
+        } else {
+            ims_ntb_error(s, IMS_NTB_ERROR_BUS, i);
+        }
+    }
+    ims_work_end();
+    g_array_set_size(s->released, 0);
 }
 
 /* "Link" */
@@ -197,7 +273,8 @@ static void ims_ntb_link_check(ImsNtb *s, bool was_up)
     if (up == was_up) {
         return;
     }
-    trace_ims_ntb_link(DEVICE(s)->id ?: "", up);
+    trace_ims_ntb_link(s->name, up);
+    ims_work_begin();
     if (peer) {
         object_ref(OBJECT(peer));
     }
@@ -206,6 +283,16 @@ static void ims_ntb_link_check(ImsNtb *s, bool was_up)
         ims_ntb_notify(peer, peer->link_vector);
         object_unref(OBJECT(peer));
     }
+    ims_work_end();
+}
+
+static void ims_ntb_link_timer(void *opaque)
+{
+    ImsNtb *s = opaque;
+    bool was_engaged = ims_ntb_enter(s);
+
+    ims_ntb_notify(s, s->link_vector);
+    ims_ntb_leave(s, was_engaged);
 }
 
 /* "Doorbells": @reg is one of the port's own */
@@ -432,7 +519,7 @@ static uint64_t ims_ntb_regs_read(void *opaque, hwaddr addr, unsigned size)
     if (owner) {
         value = ims_ntb_reg_read(owner, reg);
     }
-    trace_ims_ntb_reg_read(DEVICE(s)->id ?: "", addr, value);
+    trace_ims_ntb_reg_read(s->name, addr, value);
     return owner ? value : UINT64_MAX;
 }
 
@@ -445,7 +532,7 @@ static void ims_ntb_regs_write(void *opaque, hwaddr addr, uint64_t value,
     if (ims_ntb_asleep(s)) {
         return;
     }
-    trace_ims_ntb_reg_write(DEVICE(s)->id ?: "", addr, value);
+    trace_ims_ntb_reg_write(s->name, addr, value);
     owner = ims_ntb_reg_owner(s, &reg, size, IMS_NTB_WRITE);
     if (owner) {
         object_ref(OBJECT(owner));
@@ -463,8 +550,8 @@ static MemTxResult ims_ntb_through(ImsNtbWindow *window, hwaddr offset,
 {
     ImsNtb *s = window->port, *peer = s->peer;
     const ImsNtbXlat *xlat;
+    MemTxResult result = MEMTX_ERROR;
     MemTxAttrs attrs = {};
-    MemTxResult result;
 
     if (s->in_window) {
         ims_ntb_error(s, IMS_NTB_ERROR_NESTED, offset);
@@ -487,9 +574,13 @@ static MemTxResult ims_ntb_through(ImsNtbWindow *window, hwaddr offset,
 
     /* The requester id is what an IOMMU goes by */
     attrs.requester_id = pci_requester_id(PCI_DEVICE(peer));
-    result = pci_dma_rw(PCI_DEVICE(peer), xlat->addr + offset, buf, size, dir,
-                        attrs);
-    trace_ims_ntb_through(DEVICE(s)->id ?: "",
+    ims_work_begin();
+    if (ims_work_take(1)) {
+        result = pci_dma_rw(PCI_DEVICE(peer), xlat->addr + offset, buf, size,
+                            dir, attrs);
+    }
+    ims_work_end();
+    trace_ims_ntb_through(s->name,
                           dir == DMA_DIRECTION_TO_DEVICE ? "read" : "write",
                           window->index, offset, size, result);
     if (result != MEMTX_OK) {
@@ -559,6 +650,8 @@ static const MemoryRegionOps ims_ntb_window_ops = {
 
 static void ims_ntb_reset_state(ImsNtb *s)
 {
+    timer_del(&s->link_timer);
+    g_array_set_size(s->released, 0);
     s->link_ctrl = 0;
     s->link_vector = 0;
     s->db_vector = 0;
@@ -579,7 +672,7 @@ static void ims_ntb_reset(DeviceState *qdev)
 {
     ImsNtb *s = IMS_NTB(qdev);
 
-    trace_ims_ntb_reset(qdev->id ?: "");
+    trace_ims_ntb_reset(s->name);
     ims_ntb_reset_state(s);
     ims_ntb_set_power_state(s, IMS_NTB_D0);
 }
@@ -596,7 +689,7 @@ static void ims_ntb_power_written(ImsNtb *s, uint16_t old)
         ims_ntb_set_power_state(s, old);
         return;
     }
-    trace_ims_ntb_power(DEVICE(s)->id ?: "", old, new);
+    trace_ims_ntb_power(s->name, old, new);
     if (new == IMS_NTB_D0) {
         pci_device_reset(PCI_DEVICE(s));
     }
@@ -606,20 +699,31 @@ static void ims_ntb_config_write(PCIDevice *dev, uint32_t addr, uint32_t value,
                                  int len)
 {
     ImsNtb *s = IMS_NTB(dev);
+    bool was_engaged = ims_ntb_enter(s);
+    bool was_in_config = s->in_config;
     uint16_t power = ims_ntb_power_state(s);
     bool was_up = ims_ntb_link_up(s);
+    MSITriggerFunc *trigger = dev->msi_trigger;
 
-    /* A message that this releases can unplug the device */
-    object_ref(OBJECT(s));
+    s->in_config = true;
+    dev->msi_trigger = ims_ntb_send_later;
     pci_default_write_config(dev, addr, value, len);
-    if (DEVICE(s)->realized) {
-        ims_ntb_power_written(s, power);
-        if (dev->exp.exp_cap) {
-            pcie_cap_flr_write_config(dev, addr, value, len);
-        }
-        ims_ntb_link_check(s, was_up);
+    dev->msi_trigger = trigger;
+
+    ims_ntb_power_written(s, power);
+    if (dev->exp.exp_cap) {
+        pcie_cap_flr_write_config(dev, addr, value, len);
     }
-    object_unref(OBJECT(s));
+
+    ims_work_begin();
+    ims_ntb_link_check(s, was_up);
+    /* A message that comes here again adds to those that this one sends */
+    if (!was_in_config) {
+        ims_ntb_send_released(s);
+    }
+    ims_work_end();
+    s->in_config = was_in_config;
+    ims_ntb_leave(s, was_engaged);
 }
 
 static bool ims_ntb_check_properties(ImsNtb *s, Error **errp)
@@ -693,6 +797,8 @@ static void ims_ntb_realize(PCIDevice *dev, Error **errp)
     if (!ims_ntb_check_properties(s, errp)) {
         return;
     }
+    g_free(s->name);
+    s->name = g_strdup(object_get_canonical_path_component(OBJECT(s)));
     if (s->peer_id && *s->peer_id) {
         peer = ims_ntb_find_peer(s, errp);
         if (!peer) {
@@ -741,6 +847,7 @@ static void ims_ntb_realize(PCIDevice *dev, Error **errp)
                          PCI_BASE_ADDRESS_SPACE_MEMORY, &window->mr);
     }
 
+    timer_init_ns(&s->link_timer, QEMU_CLOCK_VIRTUAL, ims_ntb_link_timer, s);
     ims_ntb_reset_state(s);
     if (peer) {
         s->peer = peer;
@@ -753,29 +860,41 @@ static void ims_ntb_exit(PCIDevice *dev)
     ImsNtb *s = IMS_NTB(dev), *peer = s->peer;
     bool was_up = ims_ntb_link_up(s);
 
+    timer_del(&s->link_timer);
     s->peer = NULL;
     if (peer) {
         peer->peer = NULL;
-        ims_ntb_link_check(peer, was_up);
+    }
+    if (was_up) {
+        trace_ims_ntb_link(s->name, false);
+        timer_mod(&peer->link_timer, qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL));
     }
     msix_uninit(dev, &s->msix_mr, &s->msix_mr);
 }
 
-/* What the registers can't be, whatever software does, is refused */
+/* What can't be, whatever software does, is refused */
+static int ims_ntb_bad_state(ImsNtb *s, const char *what)
+{
+    error_report("%s: the state that is loaded has a wrong %s", s->name, what);
+    return -EINVAL;
+}
+
 static int ims_ntb_post_load(void *opaque, int version_id)
 {
     ImsNtb *s = opaque;
     uint16_t power = ims_ntb_power_state(s);
     uint32_t i;
 
-    if ((s->link_ctrl & ~IMS_NTB_LINK_CTRL_ENABLE) ||
-        (power != IMS_NTB_D0 && power != IMS_NTB_D3HOT)) {
-        return -EINVAL;
+    if (power != IMS_NTB_D0 && power != IMS_NTB_D3HOT) {
+        return ims_ntb_bad_state(s, "power state");
+    }
+    if (s->link_ctrl & ~IMS_NTB_LINK_CTRL_ENABLE) {
+        return ims_ntb_bad_state(s, "LINK_CTRL");
     }
     for (i = 0; i < IMS_NTB_NR_WINDOWS; i++) {
         if (s->xlats[i].size > s->window_size ||
             s->xlats[i].addr & (s->window_size - 1)) {
-            return -EINVAL;
+            return ims_ntb_bad_state(s, "translation of a window");
         }
     }
     return 0;
@@ -794,8 +913,8 @@ static const VMStateDescription vmstate_ims_ntb_xlat = {
 
 static const VMStateDescription vmstate_ims_ntb = {
     .name = TYPE_IMS_NTB,
-    .version_id = 1,
-    .minimum_version_id = 1,
+    .version_id = 2,
+    .minimum_version_id = 2,
     .post_load = ims_ntb_post_load,
     .fields = (VMStateField[]) {
         VMSTATE_PCI_DEVICE(parent_obj, ImsNtb),
@@ -811,6 +930,7 @@ static const VMStateDescription vmstate_ims_ntb = {
         VMSTATE_UINT32(writes, ImsNtb),
         VMSTATE_UINT32(reads, ImsNtb),
         VMSTATE_UINT32_ARRAY(errors, ImsNtb, IMS_NTB_NR_ERRORS),
+        VMSTATE_TIMER(link_timer, ImsNtb),
         VMSTATE_END_OF_LIST()
     }
 };
@@ -818,7 +938,7 @@ static const VMStateDescription vmstate_ims_ntb = {
 static Property ims_ntb_properties[] = {
     DEFINE_PROP_STRING("peer", ImsNtb, peer_id),
     DEFINE_PROP_UINT32("vectors", ImsNtb, nr_vectors, 32),
-    DEFINE_PROP_UINT32("window-size", ImsNtb, window_size, 4 * MiB),
+    DEFINE_PROP_SIZE32("window-size", ImsNtb, window_size, 4 * MiB),
     DEFINE_PROP_END_OF_LIST(),
 };
 
@@ -826,6 +946,16 @@ static void ims_ntb_instance_init(Object *obj)
 {
     /* A hybrid device has to say so itself, and before it is realized */
     PCI_DEVICE(obj)->cap_present |= QEMU_PCI_CAP_EXPRESS;
+    IMS_NTB(obj)->released = g_array_new(FALSE, FALSE, sizeof(MSIMessage));
+}
+
+/* Not in exit: a message can unplug the port while it is still at work */
+static void ims_ntb_instance_finalize(Object *obj)
+{
+    ImsNtb *s = IMS_NTB(obj);
+
+    g_array_free(s->released, TRUE);
+    g_free(s->name);
 }
 
 static void ims_ntb_class_init(ObjectClass *klass, void *data)
@@ -853,6 +983,7 @@ static const TypeInfo ims_ntb_info = {
     .parent = TYPE_PCI_DEVICE,
     .instance_size = sizeof(ImsNtb),
     .instance_init = ims_ntb_instance_init,
+    .instance_finalize = ims_ntb_instance_finalize,
     .class_init = ims_ntb_class_init,
     .interfaces = (InterfaceInfo[]) {
         { INTERFACE_PCIE_DEVICE },

@@ -34,7 +34,11 @@
  *   - While an access to configuration space is dealt with, messages wait in
  *     ImsTestdev::released: the PCI core walks its vectors then, and a message
  *     could reset them under its feet.
- *   - The ring's timer is pending exactly while ims_testdev_cmd_ready().
+ *   - The ring's timer is pending exactly while ims_testdev_cmd_ready(), that
+ *     for firing while ImsTestdev::fire_left is not zero.
+ *   - What one access leads to, here and in other devices, is bounded by
+ *     ims-work.h.  Whatever sends or fires more than once for one access is
+ *     within ims_work_begin() and ims_work_end().
  *
  * This work is licensed under the terms of the GNU GPL, version 2 or later.
  * See the COPYING file in the top-level directory.
@@ -43,6 +47,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/error-report.h"
 #include "qemu/host-utils.h"
 #include "qemu/module.h"
 #include "qemu/queue.h"
@@ -58,6 +63,7 @@
 #include "migration/vmstate.h"
 #include "qom/object.h"
 #include "standard-headers/misc/ims_testdev_regs.h"
+#include "ims-work.h"
 #include "trace.h"
 
 #define TYPE_IMS_TESTDEV "ims-testdev"
@@ -71,6 +77,9 @@ OBJECT_DECLARE_TYPE(ImsTestdev, ImsTestdevClass, IMS_TESTDEV)
 #define IMS_TESTDEV_SLOTS_MAX           (1 * MiB)
 /* For each of the other stores */
 #define IMS_TESTDEV_MORE_SLOTS_MAX      (64 * KiB)
+
+/* Slots that are forgotten with the work of one access to the bus */
+#define IMS_TESTDEV_FORGET_RATE         64
 
 #define IMS_TESTDEV_PCIE_CAP            0xa0
 #define IMS_TESTDEV_PM_CAP              0xe0
@@ -148,6 +157,9 @@ struct ImsTestdev {
     MemoryRegion msix_table_mr;
     ImsTestdevCover covers[PCI_ROM_SLOT];
 
+    /* For trace events and errors: where the device is in the machine */
+    char *name;
+
     /* Properties */
     uint32_t nr_table;
     uint32_t nr_wide;
@@ -166,6 +178,12 @@ struct ImsTestdev {
     uint32_t sel_kind;
     uint32_t sel_slot;
     uint32_t breach_sel;
+
+    /* What is left of a range that is being fired, and when that goes on */
+    uint32_t fire_left;
+    uint32_t fire_left_kind;
+    uint32_t fire_left_first;
+    QEMUTimer fire_timer;
 
     ImsTestdevKind kinds[IMS_TD_NR_KINDS];
 
@@ -290,8 +308,8 @@ static void ims_testdev_count(uint32_t *count)
 static void ims_testdev_breach(ImsTestdev *s, uint32_t code, uint32_t kind,
                                uint32_t where, uint32_t value)
 {
-    trace_ims_testdev_breach(ims_testdev_breach_names[code], kind, where,
-                             value);
+    trace_ims_testdev_breach(s->name, ims_testdev_breach_names[code], kind,
+                             where, value);
 
     ims_testdev_count(&s->breach_count);
     ims_testdev_count(&s->breach_by_code[code]);
@@ -339,6 +357,8 @@ static void ims_testdev_abandon(ImsTestdev *s)
     ImsTestdevReleased *r, *next;
 
     s->epoch++;
+    s->fire_left = 0;
+    timer_del(&s->fire_timer);
     timer_del(&s->cmd_timer);
     QSIMPLEQ_FOREACH_SAFE(r, &s->released, next, next) {
         g_free(r);
@@ -376,14 +396,18 @@ static bool ims_testdev_dma(ImsTestdev *s, uint64_t addr, void *buf,
 {
     PCIDevice *dev = PCI_DEVICE(s);
     MemTxAttrs attrs = {};
-    MemTxResult result;
+    MemTxResult result = MEMTX_ERROR;
 
     attrs.requester_id = pci_requester_id(dev);
-    result = pci_dma_rw(dev, addr, buf, len, dir, attrs);
+    ims_work_begin();
+    if (ims_work_take(1)) {
+        result = pci_dma_rw(dev, addr, buf, len, dir, attrs);
+    }
+    ims_work_end();
     if (dir == DMA_DIRECTION_TO_DEVICE) {
-        trace_ims_testdev_dma_read(addr, len, result);
+        trace_ims_testdev_dma_read(s->name, addr, len, result);
     } else {
-        trace_ims_testdev_dma_write(addr, len, result);
+        trace_ims_testdev_dma_write(s->name, addr, len, result);
     }
     return result == MEMTX_OK;
 }
@@ -417,13 +441,15 @@ static void ims_testdev_send(ImsTestdev *s, uint32_t kind, uint32_t slot,
      * have: PCIe 6.1.4.
      */
     attrs.requester_id = pci_requester_id(dev);
-    if (QEMU_IS_ALIGNED(msg.address, 4)) {
+    ims_work_begin();
+    if (QEMU_IS_ALIGNED(msg.address, 4) && ims_work_take(1)) {
         address_space_stl_le(pci_get_address_space(dev), msg.address, msg.data,
                              attrs, &result);
     }
+    ims_work_end();
 
-    trace_ims_testdev_send(ims_testdev_kind_ops[kind].name, slot, msg.address,
-                           msg.data, result);
+    trace_ims_testdev_send(s->name, ims_testdev_kind_ops[kind].name, slot,
+                           msg.address, msg.data, result);
     if (result != MEMTX_OK && s->epoch == epoch) {
         k->sent--;
         k->slot_sent[slot]--;
@@ -473,11 +499,13 @@ static void ims_testdev_send_released(ImsTestdev *s)
 {
     ImsTestdevReleased *r;
 
+    ims_work_begin();
     while ((r = QSIMPLEQ_FIRST(&s->released))) {
         QSIMPLEQ_REMOVE_HEAD(&s->released, next);
         ims_testdev_send(s, r->kind, r->slot, r->msg);
         g_free(r);
     }
+    ims_work_end();
 }
 
 /*
@@ -501,6 +529,12 @@ static bool ims_testdev_msi_masked(ImsTestdev *s, uint32_t kind,
     return msi_is_masked(PCI_DEVICE(s), slot);
 }
 
+static uint32_t ims_testdev_msi_pending_offset(ImsTestdev *s)
+{
+    return PCI_DEVICE(s)->msi_cap +
+           (s->msi_64bit ? PCI_MSI_PENDING_64 : PCI_MSI_PENDING_32);
+}
+
 static uint32_t ims_testdev_msi_pending_bits(ImsTestdev *s)
 {
     PCIDevice *dev = PCI_DEVICE(s);
@@ -509,9 +543,7 @@ static uint32_t ims_testdev_msi_pending_bits(ImsTestdev *s)
     if (!s->msi_mask) {
         return 0;
     }
-    return pci_get_long(dev->config + dev->msi_cap +
-                        (s->msi_64bit ? PCI_MSI_PENDING_64 :
-                         PCI_MSI_PENDING_32));
+    return pci_get_long(dev->config + ims_testdev_msi_pending_offset(s));
 }
 
 static bool ims_testdev_msi_pending(ImsTestdev *s, uint32_t kind,
@@ -712,6 +744,8 @@ static void ims_testdev_store_forget(ImsTestdev *s, uint32_t kind)
     ImsTestdevKind *k = &s->kinds[kind];
     uint32_t slot;
 
+    /* A message can make another device forget all of its slots */
+    ims_work_take(k->nr_slots / IMS_TESTDEV_FORGET_RATE);
     for (slot = 0; slot < k->nr_stored; slot++) {
         k->slots[slot] = (ImsTestdevSlot) {
             .ctrl = ims_testdev_kind_ops[kind].ctrl->masked,
@@ -750,7 +784,7 @@ static bool ims_testdev_mem_fetch(ImsTestdev *s, uint32_t kind, uint32_t slot)
                             ldl_le_p(buf + IMS_TD_SLOT_ADDR_HI));
     msg.data = ldl_le_p(buf + IMS_TD_SLOT_DATA);
     ctrl = ldl_le_p(buf + IMS_TD_SLOT_CTRL);
-    trace_ims_testdev_mem_fetch(slot, msg.address, msg.data, ctrl);
+    trace_ims_testdev_mem_fetch(s->name, slot, msg.address, msg.data, ctrl);
 
     ims_testdev_store_set_msg(s, kind, slot, msg, msg.data);
     ims_testdev_store_set_ctrl(s, kind, slot, ctrl);
@@ -884,7 +918,7 @@ static void ims_testdev_fire_slot(ImsTestdev *s, uint32_t kind, uint32_t slot)
     const ImsTestdevKindOps *ops = &ims_testdev_kind_ops[kind];
     ImsTestdevKind *k = &s->kinds[kind];
 
-    trace_ims_testdev_fire(ops->name, slot);
+    trace_ims_testdev_fire(s->name, ops->name, slot);
     k->fired++;
     k->slot_fired[slot]++;
 
@@ -902,30 +936,63 @@ static void ims_testdev_fire_slot(ImsTestdev *s, uint32_t kind, uint32_t slot)
     ops->raise(s, kind, slot);
 }
 
+/* Fire what is left of a range, or as much of that as one access may */
+static void ims_testdev_fire_more(ImsTestdev *s)
+{
+    ims_work_begin();
+    while (s->fire_left && !ims_work_low()) {
+        ims_work_take(1);
+        s->fire_left--;
+        ims_testdev_fire_slot(s, s->fire_left_kind, s->fire_left_first++);
+    }
+    if (s->fire_left) {
+        timer_mod(&s->fire_timer, IMS_WORK_PAUSE +
+                  qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL));
+    }
+    ims_work_end();
+}
+
+static void ims_testdev_fire_timer(void *opaque)
+{
+    ImsTestdev *s = opaque;
+    bool was_engaged = ims_testdev_enter(s);
+
+    ims_testdev_fire_more(s);
+    ims_testdev_leave(s, was_engaged);
+}
+
 /*
  * All of the slots must be in range, or none is fired.  @reg is the register
  * whose write asks for it.
  */
-static void ims_testdev_fire(ImsTestdev *s, hwaddr reg, uint32_t kind,
-                             uint32_t first, uint32_t count)
+static bool ims_testdev_can_fire(ImsTestdev *s, hwaddr reg, uint32_t kind,
+                                 uint32_t first, uint32_t count)
 {
-    uint32_t i, nr_slots, epoch = s->epoch;
+    uint32_t nr_slots;
 
     if (kind >= IMS_TD_NR_KINDS) {
         ims_testdev_breach(s, IMS_TD_BREACH_RANGE, IMS_TD_BREACH_KIND_REGS,
                            reg, kind);
-        return;
+        return false;
     }
 
     nr_slots = s->kinds[kind].nr_slots;
     if (first > nr_slots || count > nr_slots - first) {
         ims_testdev_breach(s, IMS_TD_BREACH_RANGE, kind, MAX(first, nr_slots),
                            count);
-        return;
+        return false;
     }
+    return true;
+}
 
-    for (i = 0; i < count && s->epoch == epoch; i++) {
-        ims_testdev_fire_slot(s, kind, first + i);
+static void ims_testdev_fire(ImsTestdev *s, hwaddr reg, uint32_t kind,
+                             uint32_t first, uint32_t count)
+{
+    if (ims_testdev_can_fire(s, reg, kind, first, count)) {
+        s->fire_left_kind = kind;
+        s->fire_left_first = first;
+        s->fire_left = count;
+        ims_testdev_fire_more(s);
     }
 }
 
@@ -1012,7 +1079,7 @@ static bool ims_testdev_cmd_running(ImsTestdev *s)
 
 static void ims_testdev_cmd_stop(ImsTestdev *s)
 {
-    trace_ims_testdev_cmd_stop(s->cmd_head, s->cmd_tail);
+    trace_ims_testdev_cmd_stop(s->name, s->cmd_head, s->cmd_tail);
     timer_del(&s->cmd_timer);
     s->cmd_ctrl &= ~IMS_TD_CMD_CTRL_RUN;
     s->cmd_stuck = false;
@@ -1051,7 +1118,7 @@ static void ims_testdev_cmd_complete(ImsTestdev *s)
     if (s->cmd_hang) {
         s->cmd_hang--;
         s->cmd_stuck = true;
-        trace_ims_testdev_cmd_hang(s->cmd_head);
+        trace_ims_testdev_cmd_hang(s->name, s->cmd_head);
         return;
     }
 
@@ -1059,7 +1126,7 @@ static void ims_testdev_cmd_complete(ImsTestdev *s)
                              DMA_DIRECTION_TO_DEVICE)) {
         return;
     }
-    trace_ims_testdev_cmd_begin(s->cmd_head,
+    trace_ims_testdev_cmd_begin(s->name, s->cmd_head,
                                 ims_testdev_cmd_word(&cmd, IMS_TD_CMD_OPCODE),
                                 ims_testdev_cmd_word(&cmd, IMS_TD_CMD_SLOT));
     if (s->cmd_fail) {
@@ -1078,7 +1145,7 @@ static void ims_testdev_cmd_complete(ImsTestdev *s)
                              sizeof(le_status), DMA_DIRECTION_FROM_DEVICE)) {
         return;
     }
-    trace_ims_testdev_cmd_end(s->cmd_head, status);
+    trace_ims_testdev_cmd_end(s->name, s->cmd_head, status);
     s->cmd_done += status == IMS_TD_CMD_OK;
     s->cmd_head = (s->cmd_head + 1) & (s->cmd_entries - 1);
 }
@@ -1092,23 +1159,24 @@ static bool ims_testdev_cmd_ready(ImsTestdev *s)
 
 /*
  * Let time begin for the command at the head, if it hasn't.  Without latency,
- * all that is in the ring is carried out here.  That ends, as the tail can't
- * move meanwhile.
+ * all that is in the ring is carried out here, or as much of that as one access
+ * may.  The tail can't move meanwhile.
  */
 static void ims_testdev_cmd_kick(ImsTestdev *s)
 {
-    while (ims_testdev_cmd_ready(s)) {
-        if (timer_pending(&s->cmd_timer)) {
-            return;
-        }
-        if (s->cmd_latency) {
-            timer_mod(&s->cmd_timer, s->cmd_latency +
+    ims_work_begin();
+    while (ims_testdev_cmd_ready(s) && !timer_pending(&s->cmd_timer)) {
+        if (s->cmd_latency || ims_work_low()) {
+            timer_mod(&s->cmd_timer, (s->cmd_latency ?: IMS_WORK_PAUSE) +
                       qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL));
-            return;
+        } else {
+            ims_testdev_cmd_complete(s);
         }
-        ims_testdev_cmd_complete(s);
     }
-    timer_del(&s->cmd_timer);
+    if (!ims_testdev_cmd_ready(s)) {
+        timer_del(&s->cmd_timer);
+    }
+    ims_work_end();
 }
 
 static void ims_testdev_cmd_timer(void *opaque)
@@ -1116,8 +1184,10 @@ static void ims_testdev_cmd_timer(void *opaque)
     ImsTestdev *s = opaque;
     bool was_engaged = ims_testdev_enter(s);
 
+    ims_work_begin();
     ims_testdev_cmd_complete(s);
     ims_testdev_cmd_kick(s);
+    ims_work_end();
     ims_testdev_leave(s, was_engaged);
 }
 
@@ -1126,14 +1196,16 @@ static void ims_testdev_forget(ImsTestdev *s)
 {
     int kind;
 
-    trace_ims_testdev_forget();
+    trace_ims_testdev_forget(s->name);
     ims_testdev_abandon(s);
 
     /* MSI and MSI-X belong to PCI */
     for (kind = 0; kind < IMS_TD_NR_KINDS; kind++) {
         ims_testdev_store_forget(s, kind);
     }
-    memset(s->wide_prepared, 0, s->nr_wide * sizeof(*s->wide_prepared));
+    if (s->nr_wide) {
+        memset(s->wide_prepared, 0, s->nr_wide * sizeof(*s->wide_prepared));
+    }
 
     s->mem_base_lo = 0;
     s->mem_base_hi = 0;
@@ -1155,7 +1227,7 @@ static void ims_testdev_reset_state(ImsTestdev *s)
 {
     int kind;
 
-    trace_ims_testdev_reset();
+    trace_ims_testdev_reset(s->name);
 
     ims_testdev_forget(s);
     ims_testdev_breach_clear(s);
@@ -1167,8 +1239,10 @@ static void ims_testdev_reset_state(ImsTestdev *s)
         k->sent = 0;
         k->held = 0;
         k->merged = 0;
-        memset(k->slot_fired, 0, k->nr_slots * sizeof(*k->slot_fired));
-        memset(k->slot_sent, 0, k->nr_slots * sizeof(*k->slot_sent));
+        if (k->nr_slots) {
+            memset(k->slot_fired, 0, k->nr_slots * sizeof(*k->slot_fired));
+            memset(k->slot_sent, 0, k->nr_slots * sizeof(*k->slot_sent));
+        }
     }
 
     s->fire_kind = 0;
@@ -1253,6 +1327,11 @@ static void ims_testdev_reset_write(ImsTestdev *s, hwaddr reg, uint32_t value)
 
 static void ims_testdev_fire_write(ImsTestdev *s, hwaddr reg, uint32_t value)
 {
+    if (s->fire_left) {
+        ims_testdev_breach(s, IMS_TD_BREACH_REG, IMS_TD_BREACH_KIND_REGS, reg,
+                           value);
+        return;
+    }
     switch (value) {
     case IMS_TD_FIRE_ONE:
         ims_testdev_fire(s, reg, s->fire_kind, s->fire_first, 1);
@@ -1275,7 +1354,11 @@ static void ims_testdev_fire_write(ImsTestdev *s, hwaddr reg, uint32_t value)
 static void ims_testdev_doorbell_write(ImsTestdev *s, hwaddr reg,
                                        uint32_t value)
 {
-    ims_testdev_fire(s, reg, (reg - IMS_TD_REG_FIRE_DB(0)) / 4, value, 1);
+    uint32_t kind = (reg - IMS_TD_REG_FIRE_DB(0)) / 4;
+
+    if (ims_testdev_can_fire(s, reg, kind, value, 1)) {
+        ims_testdev_fire_slot(s, kind, value);
+    }
 }
 
 static uint32_t ims_testdev_kind_read(ImsTestdev *s, hwaddr reg)
@@ -1464,7 +1547,7 @@ static void ims_testdev_cmd_ctrl_write(ImsTestdev *s, hwaddr reg,
         return;
     }
 
-    trace_ims_testdev_cmd_start(s->cmd_entries);
+    trace_ims_testdev_cmd_start(s->name, s->cmd_entries);
     s->cmd_head = 0;
     s->cmd_tail = 0;
     s->cmd_ctrl = value;
@@ -1518,7 +1601,8 @@ static void ims_testdev_copy_valid_write(ImsTestdev *s, hwaddr reg,
                                         s->copy_addr_hi);
         s->copy_msg.data = s->copy_data;
     }
-    trace_ims_testdev_copy(value, s->copy_msg.address, s->copy_msg.data);
+    trace_ims_testdev_copy(s->name, value, s->copy_msg.address,
+                           s->copy_msg.data);
 }
 
 #define IMS_TESTDEV_REG_VALUE_CHECKED(_field, _write) { \
@@ -1547,9 +1631,8 @@ static const ImsTestdevReg ims_testdev_regs[IMS_TD_REGS_SIZE / 4] = {
     [IMS_TD_REG_FIRE_KIND / 4] = IMS_TESTDEV_REG_VALUE(fire_kind),
     [IMS_TD_REG_FIRE_FIRST / 4] = IMS_TESTDEV_REG_VALUE(fire_first),
     [IMS_TD_REG_FIRE_COUNT / 4] = IMS_TESTDEV_REG_VALUE(fire_count),
-    [IMS_TD_REG_FIRE / 4] = {
-        .write = ims_testdev_fire_write,
-    },
+    [IMS_TD_REG_FIRE / 4] =
+        IMS_TESTDEV_REG_VALUE_CHECKED(fire_left, ims_testdev_fire_write),
     [IMS_TD_REG_FIRE_DB(0) / 4 ...
      IMS_TD_REG_FIRE_DB(IMS_TD_NR_KINDS - 1) / 4] = {
         .write = ims_testdev_doorbell_write,
@@ -1641,7 +1724,7 @@ static uint64_t ims_testdev_regs_read(void *opaque, hwaddr addr, unsigned size)
         ims_testdev_breach(s, IMS_TD_BREACH_REG, IMS_TD_BREACH_KIND_REGS, addr,
                            0);
     }
-    trace_ims_testdev_reg_read(addr, value);
+    trace_ims_testdev_reg_read(s->name, addr, value);
     return value;
 }
 
@@ -1657,7 +1740,7 @@ static void ims_testdev_regs_write(void *opaque, hwaddr addr, uint64_t value,
         return;
     }
 
-    trace_ims_testdev_reg_write(addr, value);
+    trace_ims_testdev_reg_write(s->name, addr, value);
     reg = &ims_testdev_regs[addr / 4];
     if (!reg->write) {
         ims_testdev_breach(s, IMS_TD_BREACH_REG, IMS_TD_BREACH_KIND_REGS, addr,
@@ -1702,7 +1785,7 @@ static uint64_t ims_testdev_table_read(void *opaque, hwaddr addr, unsigned size)
         value = entry->ctrl;
         break;
     }
-    trace_ims_testdev_table_read(slot, field, value);
+    trace_ims_testdev_table_read(s->name, slot, field, value);
     return value;
 }
 
@@ -1725,7 +1808,7 @@ static void ims_testdev_table_write(void *opaque, hwaddr addr, uint64_t value,
         return;
     }
 
-    trace_ims_testdev_table_write(slot, field, value);
+    trace_ims_testdev_table_write(s->name, slot, field, value);
     msg = ims_testdev_store_get_msg(s, IMS_TD_KIND_TABLE, slot);
     switch (field) {
     case IMS_TD_SLOT_ADDR_LO:
@@ -1804,7 +1887,7 @@ static uint64_t ims_testdev_wide_read(void *opaque, hwaddr addr, unsigned size)
         value = s->wide_prepared[slot];
         break;
     }
-    trace_ims_testdev_wide_read(slot, field, value);
+    trace_ims_testdev_wide_read(s->name, slot, field, value);
     return value;
 }
 
@@ -1821,7 +1904,7 @@ static void ims_testdev_wide_write(void *opaque, hwaddr addr, uint64_t value,
         return;
     }
 
-    trace_ims_testdev_wide_write(slot, field, value);
+    trace_ims_testdev_wide_write(s->name, slot, field, value);
     switch (field) {
     case IMS_TD_WIDE_CTRL:
         ims_testdev_store_set_ctrl(s, IMS_TD_KIND_WIDE, slot, value);
@@ -1861,7 +1944,8 @@ static uint64_t ims_testdev_msix_read(void *opaque, hwaddr addr, unsigned size)
     }
 
     value = size == 8 ? pci_get_quad(table + addr) : pci_get_long(table + addr);
-    trace_ims_testdev_msix_read(slot, addr % PCI_MSIX_ENTRY_SIZE, value);
+    trace_ims_testdev_msix_read(s->name, slot, addr % PCI_MSIX_ENTRY_SIZE,
+                                value);
     return value;
 }
 
@@ -1898,7 +1982,8 @@ static void ims_testdev_msix_write(void *opaque, hwaddr addr, uint64_t value,
         return;
     }
 
-    trace_ims_testdev_msix_write(slot, addr % PCI_MSIX_ENTRY_SIZE, value);
+    trace_ims_testdev_msix_write(s->name, slot, addr % PCI_MSIX_ENTRY_SIZE,
+                                 value);
     /* In an aligned pair, the control word is the second: nothing follows it */
     ims_testdev_msix_write_word(s, addr, value);
     if (size == 8) {
@@ -1954,7 +2039,7 @@ static uint64_t ims_testdev_cover_read(void *opaque, hwaddr addr, unsigned size)
     uint32_t kind = ims_testdev_bars[cover->index].kind;
     uint32_t where = addr / ims_testdev_bars[cover->index].unit;
 
-    trace_ims_testdev_asleep_read(kind, where);
+    trace_ims_testdev_asleep_read(cover->dev->name, kind, where);
     ims_testdev_breach(cover->dev, IMS_TD_BREACH_POWER, kind, where, 0);
     return UINT64_MAX;
 }
@@ -1966,7 +2051,7 @@ static void ims_testdev_cover_write(void *opaque, hwaddr addr, uint64_t value,
     uint32_t kind = ims_testdev_bars[cover->index].kind;
     uint32_t where = addr / ims_testdev_bars[cover->index].unit;
 
-    trace_ims_testdev_asleep_write(kind, where, value);
+    trace_ims_testdev_asleep_write(cover->dev->name, kind, where, value);
     ims_testdev_breach(cover->dev, IMS_TD_BREACH_POWER, kind, where, 0);
 }
 
@@ -2056,11 +2141,11 @@ static void ims_testdev_power_written(ImsTestdev *s, uint16_t old)
     }
     switch (new) {
     case IMS_TESTDEV_D0:
-        trace_ims_testdev_power(old, new);
+        trace_ims_testdev_power(s->name, old, new);
         pci_device_reset(PCI_DEVICE(s));
         break;
     case IMS_TESTDEV_D3HOT:
-        trace_ims_testdev_power(old, new);
+        trace_ims_testdev_power(s->name, old, new);
         ims_testdev_abandon(s);
         ims_testdev_update_covers(s);
         break;
@@ -2182,6 +2267,8 @@ static void ims_testdev_pci_realize(PCIDevice *dev, Error **errp)
     if (!ims_testdev_check_properties(s, errp)) {
         return;
     }
+    g_free(s->name);
+    s->name = g_strdup(object_get_canonical_path_component(OBJECT(s)));
 
     if (pci_bus_is_express(pci_get_bus(dev))) {
         if (pcie_endpoint_cap_init(dev, IMS_TESTDEV_PCIE_CAP) < 0) {
@@ -2214,6 +2301,10 @@ static void ims_testdev_pci_realize(PCIDevice *dev, Error **errp)
 
     if (msi_init(dev, 0, s->nr_msi, s->msi_64bit, s->msi_mask, errp)) {
         return;
+    }
+    if (s->msi_mask) {
+        /* What is pending is state, not what the device is */
+        pci_set_long(dev->cmask + ims_testdev_msi_pending_offset(s), 0);
     }
     if (msix_init(dev, s->nr_msix, &s->msix_mr, IMS_TD_BAR_MSIX, 0,
                   &s->msix_mr, IMS_TD_BAR_MSIX, IMS_TESTDEV_MSIX_PBA, 0,
@@ -2256,6 +2347,8 @@ static void ims_testdev_pci_realize(PCIDevice *dev, Error **errp)
         }
     }
     s->wide_prepared = g_new0(uint64_t, s->nr_wide);
+    timer_init_ns(&s->fire_timer, QEMU_CLOCK_VIRTUAL, ims_testdev_fire_timer,
+                  s);
     timer_init_ns(&s->cmd_timer, QEMU_CLOCK_VIRTUAL, ims_testdev_cmd_timer, s);
     ims_testdev_reset_state(s);
 }
@@ -2318,9 +2411,16 @@ static void ims_testdev_instance_finalize(Object *obj)
         g_free(s->kinds[i].slots);
     }
     g_free(s->wide_prepared);
+    g_free(s->name);
 }
 
-/* What a store's slots can't be, whatever software does, is refused */
+/* What can't be, whatever software does, is refused */
+static int ims_testdev_bad_state(ImsTestdev *s, const char *what)
+{
+    error_report("%s: the state that is loaded has a wrong %s", s->name, what);
+    return -EINVAL;
+}
+
 static bool ims_testdev_load_store(ImsTestdev *s, uint32_t kind)
 {
     const ImsTestdevCtrl *ctrl = ims_testdev_kind_ops[kind].ctrl;
@@ -2355,22 +2455,51 @@ static bool ims_testdev_cmd_state_ok(ImsTestdev *s)
     return timer_pending(&s->cmd_timer) == ims_testdev_cmd_ready(s);
 }
 
+static bool ims_testdev_fire_state_ok(ImsTestdev *s)
+{
+    uint32_t nr_slots;
+
+    if (timer_pending(&s->fire_timer) != (s->fire_left != 0)) {
+        return false;
+    }
+    if (!s->fire_left) {
+        return true;
+    }
+    if (s->fire_left_kind >= IMS_TD_NR_KINDS || ims_testdev_asleep(s)) {
+        return false;
+    }
+    nr_slots = s->kinds[s->fire_left_kind].nr_slots;
+    return s->fire_left_first <= nr_slots &&
+           s->fire_left <= nr_slots - s->fire_left_first;
+}
+
 static int ims_testdev_post_load(void *opaque, int version_id)
 {
     ImsTestdev *s = opaque;
     uint16_t power = ims_testdev_power_state(s);
     uint32_t kind;
 
-    if (s->breach_logged > IMS_TD_BREACH_ENTRIES ||
-        s->mem_count > s->nr_mem ||
-        s->copy_valid > 1 ||
-        (power != IMS_TESTDEV_D0 && power != IMS_TESTDEV_D3HOT) ||
-        !ims_testdev_cmd_state_ok(s)) {
-        return -EINVAL;
+    if (power != IMS_TESTDEV_D0 && power != IMS_TESTDEV_D3HOT) {
+        return ims_testdev_bad_state(s, "power state");
+    }
+    if (s->breach_logged > IMS_TD_BREACH_ENTRIES) {
+        return ims_testdev_bad_state(s, "BREACH_LOGGED");
+    }
+    if (s->mem_count > s->nr_mem) {
+        return ims_testdev_bad_state(s, "MEM_COUNT");
+    }
+    if (s->copy_valid > 1) {
+        return ims_testdev_bad_state(s, "COPY_VALID");
+    }
+    if (!ims_testdev_cmd_state_ok(s)) {
+        return ims_testdev_bad_state(s, "command ring");
+    }
+    if (!ims_testdev_fire_state_ok(s)) {
+        return ims_testdev_bad_state(s, "range to be fired");
     }
     for (kind = 0; kind < IMS_TD_NR_KINDS; kind++) {
         if (!ims_testdev_load_store(s, kind)) {
-            return -EINVAL;
+            return ims_testdev_bad_state(s, "control word of a slot");
         }
     }
 
@@ -2427,8 +2556,8 @@ static const VMStateDescription vmstate_ims_testdev_kind = {
 
 static const VMStateDescription vmstate_ims_testdev = {
     .name = TYPE_IMS_TESTDEV,
-    .version_id = 3,
-    .minimum_version_id = 3,
+    .version_id = 4,
+    .minimum_version_id = 4,
     .post_load = ims_testdev_post_load,
     .fields = (VMStateField[]) {
         VMSTATE_PCI_DEVICE(parent_obj, ImsTestdev),
@@ -2463,6 +2592,10 @@ static const VMStateDescription vmstate_ims_testdev = {
         VMSTATE_UINT32(copy_valid, ImsTestdev),
         VMSTATE_UINT64(copy_msg.address, ImsTestdev),
         VMSTATE_UINT32(copy_msg.data, ImsTestdev),
+        VMSTATE_UINT32(fire_left, ImsTestdev),
+        VMSTATE_UINT32(fire_left_kind, ImsTestdev),
+        VMSTATE_UINT32(fire_left_first, ImsTestdev),
+        VMSTATE_TIMER(fire_timer, ImsTestdev),
         VMSTATE_BOOL(cmd_stuck, ImsTestdev),
         VMSTATE_TIMER(cmd_timer, ImsTestdev),
         VMSTATE_UINT32(breach_count, ImsTestdev),

@@ -69,13 +69,13 @@ static void ntb_write(Port *p, uint32_t reg, uint32_t value)
     qpci_io_writel(p->dev, p->regs, reg, value);
 }
 
-static void ntb_map(NtbTest *t, int n)
+static void ntb_map_at(NtbTest *t, int n, int devfn)
 {
     Port *p = &t->ports[n];
     uint64_t size;
     int i;
 
-    p->dev = qpci_device_find(t->bus, DEVFN(n));
+    p->dev = qpci_device_find(t->bus, devfn);
     g_assert_nonnull(p->dev);
     p->regs = qpci_iomap(p->dev, IMS_NTB_BAR_REGS, &size);
     g_assert_cmphex(size, ==, IMS_NTB_REGS_SIZE);
@@ -85,6 +85,11 @@ static void ntb_map(NtbTest *t, int n)
         g_assert_cmphex(size, ==, WINDOW);
     }
     qpci_device_enable(p->dev);
+}
+
+static void ntb_map(NtbTest *t, int n)
+{
+    ntb_map_at(t, n, DEVFN(n));
 }
 
 static void ntb_boot(NtbTest *t, const char *more)
@@ -141,6 +146,24 @@ static void msix_enable(Port *p)
         qpci_io_writel(p->dev, p->msix, v * 16 + PCI_MSIX_ENTRY_DATA, DATA + v);
         qpci_io_writel(p->dev, p->msix, v * 16 + PCI_MSIX_ENTRY_VECTOR_CTRL, 0);
     }
+}
+
+static void msix_set_msg(Port *p, int v, uint64_t addr, uint32_t data)
+{
+    qpci_io_writel(p->dev, p->msix, v * 16 + PCI_MSIX_ENTRY_LOWER_ADDR, addr);
+    qpci_io_writel(p->dev, p->msix, v * 16 + PCI_MSIX_ENTRY_UPPER_ADDR,
+                   addr >> 32);
+    qpci_io_writel(p->dev, p->msix, v * 16 + PCI_MSIX_ENTRY_DATA, data);
+}
+
+/* Where configuration space is mapped to */
+static uint64_t mapped_config(NtbTest *t, int devfn)
+{
+    QPCIDevice *mch = qpci_device_find(t->bus, 0);
+
+    qpci_config_writel(mch, MCH_PCIEXBAR, MMCFG | 1);
+    g_free(mch);
+    return MMCFG + (devfn << 12);
 }
 
 /* Has vector @v sent its message since the last look? */
@@ -227,6 +250,28 @@ static void test_bad_properties(void)
               "window-size must be a power of two from 4096 to 268435456");
     add_fails(qts, "x", "c", 4 * MiB, 0, "vectors must be from 1 to 2048");
     add_fails(qts, "x", "c", 4 * MiB, 2049, "vectors must be from 1 to 2048");
+    qtest_quit(qts);
+}
+
+/* A size may have a suffix, as others have */
+static void test_window_size(void)
+{
+    QTestState *qts;
+    QPCIDevice *dev;
+    QPCIBus *bus;
+    QPCIBar bar;
+
+    qts = qtest_init("-machine q35 -nodefaults "
+                     "-device ims-ntb,addr=04.0,window-size=64K "
+                     "-device ims-ntb,addr=05.0,window-size=4M");
+    bus = qpci_new_pc(qts, NULL);
+    dev = qpci_device_find(bus, QPCI_DEVFN(4, 0));
+    bar = qpci_iomap(dev, IMS_NTB_BAR_REGS, NULL);
+    qpci_device_enable(dev);
+    g_assert_cmphex(qpci_io_readl(dev, bar, IMS_NTB_REG_WINDOW_SIZE), ==,
+                    64 * KiB);
+    g_free(dev);
+    qpci_free_pc(bus);
     qtest_quit(qts);
 }
 
@@ -696,6 +741,211 @@ static void test_unplug(void)
     qtest_quit(t.qts);
 }
 
+/*
+ * What the port that stays sends when the peer goes: to RAM, or to what is
+ * being taken away
+ */
+static const struct {
+    const char *name;
+    /* 0: RAM; 1: the peer's command register; 2: the slot that it is in */
+    int where;
+    uint32_t data;
+} farewells[] = {
+    { "ram", 0, DATA },
+    { "command-off", 1, 0 },
+    { "command-on", 1, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER },
+    { "slot-off", 2, PCI_EXP_SLTCTL_PCC | PCI_EXP_SLTCTL_PWR_IND_OFF },
+};
+
+static void test_unplug_message(const void *opaque)
+{
+    uint32_t n = GPOINTER_TO_UINT(opaque);
+    uint64_t to[3] = { RAM_MSG(0) };
+    QPCIDevice *port;
+    uint16_t slot;
+    NtbTest t;
+    Port *a, *b;
+    int i;
+
+    memset(&t, 0, sizeof(t));
+    t.qts = qtest_initf("-machine q35 -nodefaults "
+                        "-global ICH9-LPC."
+                        "acpi-pci-hotplug-with-bridge-support=off "
+                        "-device ims-ntb,id=a,addr=04.0,window-size=%d "
+                        "-device pcie-root-port,id=rp,addr=06.0,chassis=1 "
+                        "-device ims-ntb,id=b,bus=rp,window-size=%d,peer=a",
+                        (int)WINDOW, (int)WINDOW);
+    t.bus = qpci_new_pc(t.qts, NULL);
+    a = &t.ports[0];
+    b = &t.ports[1];
+    port = qpci_device_find(t.bus, DEVFN(2));
+    qpci_config_writel(port, PCI_PRIMARY_BUS, 0x00010100);
+    qpci_config_writel(port, PCI_MEMORY_BASE, 0xe000e000 | 0x0ff00000);
+    qpci_device_enable(port);
+    slot = qpci_find_capability(port, PCI_CAP_ID_EXP, 0) + PCI_EXP_SLTCTL;
+    ntb_map(&t, 0);
+    ntb_map_at(&t, 1, 1 << 8);
+    to[1] = mapped_config(&t, 1 << 8) + PCI_COMMAND;
+    to[2] = mapped_config(&t, DEVFN(2)) + slot;
+
+    ntb_write(a, IMS_NTB_REG_LINK_VECTOR, UINT32_MAX);
+    ntb_link_up(&t);
+    msix_enable(a);
+    msix_set_msg(a, 0, to[farewells[n].where], farewells[n].data);
+    ntb_write(a, IMS_NTB_REG_LINK_VECTOR, 0);
+    assert_status(&t, 7, 7);
+
+    qpci_config_writew(port, slot,
+                       PCI_EXP_SLTCTL_PCC | PCI_EXP_SLTCTL_PWR_IND_OFF);
+    qtest_qmp_eventwait(t.qts, "DEVICE_DELETED");
+    if (!farewells[n].where) {
+        for (i = 0; i < 600 && !msix_sent(&t, 0); i++) {
+            g_usleep(10000);
+        }
+        g_assert_cmpint(i, <, 600);
+    }
+    /* Once, and nothing is left of the peer */
+    qtest_clock_step(t.qts, 1000000000);
+    g_assert(!msix_sent(&t, 0));
+    g_assert_cmphex(ntb_read(a, IMS_NTB_REG_LINK_STATUS), ==,
+                    IMS_NTB_LINK_STATUS_ENABLED);
+    g_assert_cmphex(ntb_read(b, IMS_NTB_REG_ID), !=, IMS_NTB_ID);
+    assert_errors(a, 0, 0);
+    g_free(port);
+    g_free(b->dev);
+    g_free(a->dev);
+    qpci_free_pc(t.bus);
+    qtest_quit(t.qts);
+}
+
+/*
+ * While the registers of a port are accessed, nothing comes back to them, also
+ * if a window of the port was accessed in between
+ */
+static void test_guard(void)
+{
+    Port *a, *b;
+    NtbTest t;
+    int i;
+
+    ntb_boot(&t, "");
+    a = &t.ports[0];
+    b = &t.ports[1];
+    msix_enable(a);
+    msix_enable(b);
+    ntb_open(b, 0, RAM, WINDOW);
+    msix_set_msg(b, 0, a->regs.addr + IMS_NTB_REG_SPAD(0), DATA);
+    ntb_write(b, IMS_NTB_REG_LINK_CTRL, IMS_NTB_LINK_CTRL_ENABLE);
+    for (i = 0; i < 2; i++) {
+        msix_set_msg(a, 0, i ? a->windows[0].addr : RAM, DATA);
+        ntb_write(a, IMS_NTB_REG_LINK_CTRL, IMS_NTB_LINK_CTRL_ENABLE);
+        g_assert_cmphex(qtest_readl(t.qts, RAM), ==, DATA);
+        qtest_writel(t.qts, RAM, 0);
+        g_assert_cmphex(ntb_read(a, IMS_NTB_REG_SPAD(0)), ==, 0);
+        ntb_write(a, IMS_NTB_REG_LINK_VECTOR, VECTORS);
+        ntb_write(b, IMS_NTB_REG_LINK_VECTOR, VECTORS);
+        ntb_write(a, IMS_NTB_REG_LINK_CTRL, 0);
+        ntb_write(a, IMS_NTB_REG_LINK_VECTOR, 0);
+        ntb_write(b, IMS_NTB_REG_LINK_VECTOR, 0);
+    }
+    /* Elsewhere it arrives */
+    ntb_write(b, IMS_NTB_REG_LINK_CTRL, 0);
+    ntb_write(a, IMS_NTB_REG_LINK_CTRL, IMS_NTB_LINK_CTRL_ENABLE);
+    ntb_write(b, IMS_NTB_REG_LINK_CTRL, IMS_NTB_LINK_CTRL_ENABLE);
+    g_assert_cmphex(ntb_read(a, IMS_NTB_REG_SPAD(0)), ==, DATA);
+    ntb_end(&t);
+}
+
+/* What an access to configuration space releases does not come back to registers */
+static void test_config_release(void)
+{
+    uint16_t flags;
+    NtbTest t;
+    Port *b;
+    int v;
+
+    ntb_boot(&t, "");
+    b = &t.ports[1];
+    flags = msix_flags(b);
+    ntb_link_up(&t);
+    msix_enable(b);
+    qpci_config_writew(b->dev, flags,
+                       PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
+    msix_set_msg(b, 1, b->regs.addr + IMS_NTB_REG_SPAD(0), DATA);
+    ntb_write(b, IMS_NTB_REG_DB_MASK_CLEAR, 1);
+    for (v = 0; v < 3; v++) {
+        ntb_write(b, IMS_NTB_REG_DB_VECTOR, v);
+        ntb_write(b, IMS_NTB_REG_DB_SET, 1);
+    }
+    g_assert_cmphex(qpci_io_readl(b->dev, b->msix, MSIX_PBA), ==, 7);
+
+    qpci_config_writew(b->dev, flags, PCI_MSIX_FLAGS_ENABLE);
+    g_assert_cmphex(qpci_io_readl(b->dev, b->msix, MSIX_PBA), ==, 0);
+    g_assert(msix_sent(&t, 0));
+    g_assert(msix_sent(&t, 2));
+    g_assert_cmphex(ntb_read(b, IMS_NTB_REG_SPAD(0)), ==, 0);
+    ntb_end(&t);
+}
+
+/*
+ * Bridges in a row: the messages of both ports of each one have the link of the
+ * next one go up, and down again, so that each has twice as many to send
+ */
+#define BRIDGES 16
+
+static void test_limit(void)
+{
+    g_autoptr(GString) args = g_string_new("-machine q35 -nodefaults");
+    QPCIDevice *dev[2 * BRIDGES];
+    QPCIBar regs[2 * BRIDGES], msix;
+    uint32_t i, errors = 0;
+    QTestState *qts;
+    QPCIBus *bus;
+
+    for (i = 0; i < 2 * BRIDGES; i++) {
+        g_string_append_printf(args, " -device ims-ntb,id=p%u,addr=%02x.%u,"
+                               "multifunction=on,window-size=4K", i, 4 + i / 8,
+                               i % 8);
+        if (i % 2) {
+            g_string_append_printf(args, ",peer=p%u", i - 1);
+        }
+    }
+    qts = qtest_init(args->str);
+    bus = qpci_new_pc(qts, NULL);
+    for (i = 0; i < 2 * BRIDGES; i++) {
+        dev[i] = qpci_device_find(bus, QPCI_DEVFN(4 + i / 8, i % 8));
+        regs[i] = qpci_iomap(dev[i], IMS_NTB_BAR_REGS, NULL);
+        qpci_device_enable(dev[i]);
+        if (i % 2) {
+            qpci_io_writel(dev[i], regs[i], IMS_NTB_REG_LINK_CTRL, 1);
+        }
+    }
+    for (i = 0; i < 2 * BRIDGES; i++) {
+        uint32_t next = (i & ~1) + 2;
+
+        msix = qpci_iomap(dev[i], IMS_NTB_BAR_MSIX, NULL);
+        qpci_io_writel(dev[i], msix, PCI_MSIX_ENTRY_LOWER_ADDR,
+                       next < 2 * BRIDGES ?
+                       regs[next].addr + IMS_NTB_REG_LINK_CTRL : RAM_MSG(0));
+        qpci_io_writel(dev[i], msix, PCI_MSIX_ENTRY_DATA, !(i % 2));
+        qpci_io_writel(dev[i], msix, PCI_MSIX_ENTRY_VECTOR_CTRL, 0);
+        qpci_config_writew(dev[i], qpci_find_capability(dev[i],
+                                                        PCI_CAP_ID_MSIX, 0) +
+                           PCI_MSIX_FLAGS, PCI_MSIX_FLAGS_ENABLE);
+    }
+
+    qpci_io_writel(dev[0], regs[0], IMS_NTB_REG_LINK_CTRL, 1);
+    for (i = 0; i < 2 * BRIDGES; i++) {
+        errors += qpci_io_readl(dev[i], regs[i],
+                                IMS_NTB_REG_ERRORS(IMS_NTB_ERROR_BUS));
+        g_free(dev[i]);
+    }
+    g_assert_cmpuint(errors, >, 0);
+    g_assert_cmpuint(errors, <=, 16384);
+    qpci_free_pc(bus);
+    qtest_quit(qts);
+}
+
 static void wait_migrated(QTestState *qts)
 {
     int i;
@@ -856,10 +1106,13 @@ static void test_fuzz(void)
 
 int main(int argc, char **argv)
 {
+    uint32_t i;
+
     g_test_init(&argc, &argv, NULL);
 
     qtest_add_func("/ims-ntb/absent", test_absent);
     qtest_add_func("/ims-ntb/bad-properties", test_bad_properties);
+    qtest_add_func("/ims-ntb/window-size", test_window_size);
     qtest_add_func("/ims-ntb/link", test_link);
     qtest_add_func("/ims-ntb/window", test_window);
     qtest_add_func("/ims-ntb/window-refused", test_window_refused);
@@ -872,6 +1125,15 @@ int main(int argc, char **argv)
     qtest_add_func("/ims-ntb/d3hot", test_d3hot);
     qtest_add_func("/ims-ntb/reset", test_reset);
     qtest_add_func("/ims-ntb/unplug", test_unplug);
+    for (i = 0; i < ARRAY_SIZE(farewells); i++) {
+        g_autofree char *path = g_strdup_printf("/ims-ntb/unplug-message/%s",
+                                                farewells[i].name);
+
+        qtest_add_data_func(path, GUINT_TO_POINTER(i), test_unplug_message);
+    }
+    qtest_add_func("/ims-ntb/guard", test_guard);
+    qtest_add_func("/ims-ntb/config-release", test_config_release);
+    qtest_add_func("/ims-ntb/limit", test_limit);
     qtest_add_func("/ims-ntb/migrate", test_migrate);
     qtest_add_func("/ims-ntb/fuzz", test_fuzz);
 

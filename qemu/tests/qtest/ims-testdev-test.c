@@ -727,6 +727,9 @@ static void test_slots(const void *opaque)
     table_set_mask(&t, slots - 1, false);
     ims_write(&t, IMS_TD_REG_FIRE_KIND, IMS_TD_KIND_TABLE);
     ims_write(&t, IMS_TD_REG_FIRE, IMS_TD_FIRE_ALL);
+    while (ims_read(&t, IMS_TD_REG_FIRE)) {
+        qtest_clock_step(t.qts, 10 * 1000 * 1000);
+    }
     assert_kind(&t, IMS_TD_KIND_TABLE, slots, 1, slots - 1, 0, slots - 1);
     g_assert_cmphex(ram_take(&t, RAM_MSG), ==, DATA);
     assert_breaches(&t, 0);
@@ -3647,6 +3650,39 @@ static void migrate(ImsTest *t)
     unlink(file);
 }
 
+/* A vector that is pending: the bit is in configuration space */
+static void test_migrate_msi(const void *opaque)
+{
+    const ImsMsiForm *f = opaque;
+    g_autofree char *options = NULL;
+    g_autofree char *file = NULL;
+    uint8_t mask, pending;
+    ImsTest t;
+
+    options = g_strdup_printf(",msi-vectors=%u,msi-64bit=%s", f->nr,
+                              f->is_64bit ? "on" : "off");
+    ims_start(&t, "-device ims-testdev,addr=04.0%s", options);
+    ims_map(&t, DEVFN);
+    mask = t.msi_cap + (f->is_64bit ? PCI_MSI_MASK_64 : PCI_MSI_MASK_32);
+    pending = mask + 4;
+    qpci_config_writel(t.dev, t.msi_cap + PCI_MSI_ADDRESS_LO, RAM_MSG);
+    qpci_config_writel(t.dev, mask, 1);
+    msi_enable(&t, true);
+    ims_fire(&t, IMS_TD_KIND_MSI, 0);
+    g_assert_cmphex(qpci_config_readl(t.dev, pending), ==, 1);
+
+    file = migrate_save(&t);
+    migrate_load(&t, file, options);
+    unlink(file);
+    g_assert_cmphex(qpci_config_readl(t.dev, pending), ==, 1);
+    assert_kind(&t, IMS_TD_KIND_MSI, 1, 0, 1, 0, 1);
+    qpci_config_writel(t.dev, mask, 0);
+    g_assert_cmphex(qpci_config_readl(t.dev, pending), ==, 0);
+    assert_kind(&t, IMS_TD_KIND_MSI, 1, 1, 1, 0, 0);
+    assert_breaches(&t, 0);
+    ims_end(&t);
+}
+
 /* The message that is valid, and the one that is not yet */
 static void test_migrate_copy(void)
 {
@@ -3778,6 +3814,8 @@ typedef struct ImsBadState {
     /* Words after MEM_BASE_LO, negative if before */
     int word;
     uint32_t value;
+    /* What the error says that is wrong */
+    const char *what;
 } ImsBadState;
 
 enum {
@@ -3787,6 +3825,7 @@ enum {
     STATE_CMD_TAIL,
     STATE_CMD_HEAD,
     STATE_COPY_VALID = 17,
+    STATE_FIRE_LEFT = 21,
     /* What kind COPY has: how many slots, and counters of them all and of each */
     STATE_COPY_WORDS = 5 + 2 * IMS_TD_COPY_SLOTS,
     /* The control word of the last slot, which is masked */
@@ -3794,18 +3833,31 @@ enum {
 };
 
 static const ImsBadState bad_states[] = {
-    { "mem-count", STATE_MEM_COUNT, MEM_SLOTS + 1 },
-    { "cmd-entries", STATE_CMD_ENTRIES, 3 },
-    { "cmd-entries-huge", STATE_CMD_ENTRIES, 1U << 31 },
-    { "cmd-ctrl", STATE_CMD_CTRL, 3 },
-    { "cmd-tail", STATE_CMD_TAIL, RING_ENTRIES },
-    { "cmd-head", STATE_CMD_HEAD, RING_ENTRIES },
+    { "mem-count", STATE_MEM_COUNT, MEM_SLOTS + 1,
+      "MEM_COUNT" },
+    { "cmd-entries", STATE_CMD_ENTRIES, 3,
+      "command ring" },
+    { "cmd-entries-huge", STATE_CMD_ENTRIES, 1U << 31,
+      "command ring" },
+    { "cmd-ctrl", STATE_CMD_CTRL, 3,
+      "command ring" },
+    { "cmd-tail", STATE_CMD_TAIL, RING_ENTRIES,
+      "command ring" },
+    { "cmd-head", STATE_CMD_HEAD, RING_ENTRIES,
+      "command ring" },
     /* A timer for nothing, and nothing for a timer */
-    { "cmd-idle", STATE_CMD_TAIL, 1 },
-    { "cmd-stopped", STATE_CMD_CTRL, 0 },
-    { "copy-valid", STATE_COPY_VALID, 2 },
-    { "slot-bits", STATE_CTRL, 5 },
-    { "slot-pending", STATE_CTRL, 2 },
+    { "cmd-idle", STATE_CMD_TAIL, 1,
+      "command ring" },
+    { "cmd-stopped", STATE_CMD_CTRL, 0,
+      "command ring" },
+    { "copy-valid", STATE_COPY_VALID, 2,
+      "COPY_VALID" },
+    { "slot-bits", STATE_CTRL, 5,
+      "control word of a slot" },
+    { "slot-pending", STATE_CTRL, 2,
+      "control word of a slot" },
+    { "fire-left", STATE_FIRE_LEFT, 1,
+      "range to be fired" },
 };
 
 static void test_migrate_bad(const void *opaque)
@@ -3814,7 +3866,7 @@ static void test_migrate_bad(const void *opaque)
     uint32_t base_lo = 0xdeadbeef, base_hi = 0x5a5aa5a5;
     g_autofree char *data = NULL;
     g_autofree char *uri = NULL;
-    g_autofree char *file;
+    g_autofree char *file = NULL, *errors = NULL, *said = NULL, *what = NULL;
     QDict *response;
     uint8_t mark[8];
     char *found;
@@ -3840,8 +3892,10 @@ static void test_migrate_bad(const void *opaque)
     stl_be_p(found + 4 * b->word, b->value);
     g_assert(g_file_set_contents(file, data, len, NULL));
 
-    t.qts = qtest_init("-machine q35 -nodefaults "
-                       "-device ims-testdev,addr=04.0 -incoming defer");
+    errors = g_strdup_printf("%s.errors", file);
+    t.qts = qtest_initf("-machine q35 -nodefaults "
+                        "-device ims-testdev,id=ims,addr=04.0 -incoming defer "
+                        "2> %s", errors);
     uri = g_strdup_printf("exec:cat %s", file);
     response = qtest_qmp(t.qts, "{'execute': 'migrate-incoming', "
                          "'arguments': {'uri': %s}}", uri);
@@ -3853,6 +3907,293 @@ static void test_migrate_bad(const void *opaque)
     }
     g_assert_cmpint(i, <, 6000);
     qtest_quit(t.qts);
+    g_assert(g_file_get_contents(errors, &said, NULL, NULL));
+    what = g_strdup_printf("ims: the state that is loaded has a wrong %s\n",
+                           b->what);
+    g_assert_nonnull(strstr(said, what));
+    unlink(errors);
+    unlink(file);
+}
+
+/*
+ * "Limits": what one access may lead to, and what a change of the memory map
+ * counts as
+ */
+#define LIMIT           16384
+#define LIMIT_MAP       256
+#define LIMIT_PAUSE     10000000
+
+/* Many slots in memory, which send to a word of RAM each */
+#define MANY            20000
+#define RAM_MANY        0x1000000
+
+static void many_start(ImsTest *t)
+{
+    g_autofree uint32_t *slots = g_new0(uint32_t, MANY * 4);
+    uint32_t i;
+
+    ims_start(t, "-device ims-testdev,addr=04.0,mem-slots=65536");
+    ims_map(t, DEVFN);
+    for (i = 0; i < MANY; i++) {
+        slots[4 * i] = cpu_to_le32(RAM_MANY + 4 * i);
+        slots[4 * i + 2] = cpu_to_le32(DATA + i);
+    }
+    qtest_bufwrite(t->qts, RAM_SLOTS, slots, MANY * 16);
+    ims_write(t, IMS_TD_REG_MEM_BASE_LO, RAM_SLOTS);
+    ims_write(t, IMS_TD_REG_MEM_COUNT, MANY);
+    ims_fire_range(t, IMS_TD_KIND_MEM, 0, MANY);
+}
+
+/* @from to @to have sent, and no others have since the last look */
+static void assert_many(ImsTest *t, uint32_t from, uint32_t to)
+{
+    g_autofree uint32_t *got = g_new0(uint32_t, MANY);
+    uint32_t i;
+
+    qtest_bufread(t->qts, RAM_MANY, got, 4 * MANY);
+    for (i = 0; i < MANY; i++) {
+        g_assert_cmphex(le32_to_cpu(got[i]), ==,
+                        i >= from && i < to ? DATA + i : 0);
+    }
+    qtest_memset(t->qts, RAM_MANY, 0, 4 * MANY);
+}
+
+/* How many slots the first access has fired; the others are left */
+static uint32_t many_fired(ImsTest *t)
+{
+    uint32_t fired = kind_read(t, IMS_TD_KIND_MEM, IMS_TD_REG_KIND_FIRED);
+
+    g_assert_cmpuint(fired, >=, IMS_TD_FIRE_ONCE);
+    g_assert_cmpuint(fired, <=, LIMIT / 2);
+    g_assert_cmpuint(ims_read(t, IMS_TD_REG_FIRE), ==, MANY - fired);
+    return fired;
+}
+
+/* A range that is too long for one access goes on later, also elsewhere */
+static void test_limit_range(void)
+{
+    g_autofree char *file = NULL;
+    uint32_t fired, then;
+    ImsTest t;
+
+    many_start(&t);
+    fired = many_fired(&t);
+    assert_many(&t, 0, fired);
+
+    /* No other command meanwhile; a doorbell is none */
+    ims_write(&t, IMS_TD_REG_FIRE, IMS_TD_FIRE_ONE);
+    assert_breach(&t, IMS_TD_BREACH_REG, IMS_TD_BREACH_KIND_REGS,
+                  IMS_TD_REG_FIRE, IMS_TD_FIRE_ONE);
+    table_set_msg(&t, 0, RAM_MSG, DATA);
+    table_set_mask(&t, 0, false);
+    ims_write(&t, IMS_TD_REG_FIRE_DB(IMS_TD_KIND_TABLE), 0);
+    g_assert_cmphex(ram_take(&t, RAM_MSG), ==, DATA);
+
+    qtest_clock_step(t.qts, LIMIT_PAUSE - 1);
+    g_assert_cmpuint(ims_read(&t, IMS_TD_REG_FIRE), ==, MANY - fired);
+    qtest_clock_step(t.qts, 1);
+    then = kind_read(&t, IMS_TD_KIND_MEM, IMS_TD_REG_KIND_FIRED);
+    g_assert_cmpuint(then, ==, 2 * fired);
+    g_assert_cmpuint(ims_read(&t, IMS_TD_REG_FIRE), ==, MANY - then);
+    assert_many(&t, fired, then);
+
+    file = migrate_save(&t);
+    migrate_load(&t, file, ",mem-slots=65536");
+    unlink(file);
+    g_assert_cmpuint(ims_read(&t, IMS_TD_REG_FIRE), ==, MANY - then);
+    qtest_clock_set(t.qts, 3 * LIMIT_PAUSE);
+    g_assert_cmpuint(ims_read(&t, IMS_TD_REG_FIRE), ==, 0);
+    assert_kind(&t, IMS_TD_KIND_MEM, MANY, MANY, 0, 0, 0);
+    assert_many(&t, then, MANY);
+    ims_fire(&t, IMS_TD_KIND_MEM, 0);
+    assert_many(&t, 0, 1);
+    assert_breaches(&t, 0);
+    ims_end(&t);
+}
+
+/* What is left is forgotten by whatever forgets the slots */
+static void test_limit_forget(void)
+{
+    uint32_t how, fired;
+    ImsTest t;
+
+    for (how = 0; how < 3; how++) {
+        many_start(&t);
+        fired = many_fired(&t);
+        assert_many(&t, 0, fired);
+        if (how == 0) {
+            ims_write(&t, IMS_TD_REG_RESET, 1);
+        } else if (how == 1) {
+            ims_flr(&t);
+            ims_restore(&t);
+        } else {
+            ims_set_power(&t, 3);
+            qtest_clock_step(t.qts, 2 * LIMIT_PAUSE);
+            ims_set_power(&t, 0);
+            ims_restore(&t);
+        }
+        qtest_clock_step(t.qts, 2 * LIMIT_PAUSE);
+        g_assert_cmpuint(ims_read(&t, IMS_TD_REG_FIRE), ==, 0);
+        assert_kind(&t, IMS_TD_KIND_MEM, how ? fired : 0, how ? fired : 0, 0, 0,
+                    0);
+        assert_many(&t, 0, 0);
+        assert_breaches(&t, 0);
+        ims_end(&t);
+    }
+}
+
+/* Where the command register of a function is, and what it is set to */
+static uint64_t command_register(ImsTest *t, int devfn)
+{
+    QPCIDevice *mch = qpci_device_find(t->bus, 0);
+
+    qpci_config_writel(mch, MCH_PCIEXBAR, MMCFG | 1);
+    g_free(mch);
+    return MMCFG + (devfn << 12) + PCI_COMMAND;
+}
+
+static uint32_t toggled(uint32_t i)
+{
+    return i % 2 ? PCI_COMMAND_MEMORY : 0;
+}
+
+/*
+ * Each message changes the memory map: what replaces it is freed only after the
+ * access, so there must not be many
+ */
+static void test_limit_map(void)
+{
+    const uint32_t devfn = QPCI_DEVFN(5, 0), nr = 200;
+    uint32_t i, sent, steps = 0;
+    uint64_t command;
+    QPCIDevice *edu;
+    ImsTest t;
+
+    ims_start(&t, "-device ims-testdev,addr=04.0 -device edu,addr=05.0");
+    ims_map(&t, DEVFN);
+    command = command_register(&t, devfn);
+    edu = qpci_device_find(t.bus, devfn);
+    qpci_iomap(edu, 0, NULL);
+    qpci_device_enable(edu);
+
+    for (i = 0; i < nr; i++) {
+        table_set_msg(&t, i, command, toggled(i));
+        table_set_mask(&t, i, false);
+    }
+    ims_fire_range(&t, IMS_TD_KIND_TABLE, 0, nr);
+    sent = kind_read(&t, IMS_TD_KIND_TABLE, IMS_TD_REG_KIND_SENT);
+    g_assert_cmpuint(sent, >=, 32);
+    g_assert_cmpuint(sent, <=, LIMIT / LIMIT_MAP);
+    while (ims_read(&t, IMS_TD_REG_FIRE)) {
+        qtest_clock_step(t.qts, LIMIT_PAUSE);
+        steps++;
+    }
+    g_assert_cmpuint(steps, >=, nr / (LIMIT / LIMIT_MAP));
+    assert_kind(&t, IMS_TD_KIND_TABLE, nr, nr, 0, 0, 0);
+
+    /* The same by commands, each of which releases a slot */
+    cmd_start(&t, RAM_RING, 256);
+    for (i = 0; i < nr; i++) {
+        ims_fire(&t, IMS_TD_KIND_CMD, i);
+        cmd_store(&t, i, IMS_TD_CMD_OP_SET, i, command, toggled(i), 0);
+    }
+    ims_write(&t, IMS_TD_REG_CMD_TAIL, nr);
+    sent = ims_read(&t, IMS_TD_REG_CMD_HEAD);
+    g_assert_cmpuint(sent, >=, 32);
+    g_assert_cmpuint(sent, <=, LIMIT / LIMIT_MAP);
+    qtest_clock_step(t.qts, nr * LIMIT_PAUSE);
+    g_assert_cmpuint(ims_read(&t, IMS_TD_REG_CMD_HEAD), ==, nr);
+    g_assert_cmpuint(ims_read(&t, IMS_TD_REG_CMD_DONE), ==, nr);
+    assert_kind(&t, IMS_TD_KIND_CMD, nr, nr, nr, 0, 0);
+    assert_breaches(&t, 0);
+    g_free(edu);
+    ims_end(&t);
+}
+
+/* Devices that fire each other share what one access may lead to */
+static void test_limit_others(void)
+{
+    uint32_t i, n, sent = 0;
+    ImsTest t[3];
+
+    ims_start(&t[0], "-device ims-testdev,addr=04.0 "
+              "-device ims-testdev,addr=05.0 -device ims-testdev,addr=06.0");
+    t[1] = t[2] = t[0];
+    for (n = 0; n < 3; n++) {
+        ims_map(&t[n], QPCI_DEVFN(4 + n, 0));
+        ims_write(&t[n], IMS_TD_REG_FIRE_KIND, IMS_TD_KIND_TABLE);
+    }
+    for (n = 0; n < 3; n++) {
+        for (i = 0; i < SLOTS; i++) {
+            table_set_msg(&t[n], i, n == 2 ? RAM_MSG :
+                          t[n + 1].regs.addr + IMS_TD_REG_FIRE,
+                          IMS_TD_FIRE_ALL);
+            table_set_mask(&t[n], i, false);
+        }
+    }
+    ims_write(&t[0], IMS_TD_REG_FIRE, IMS_TD_FIRE_ALL);
+    for (n = 0; n < 3; n++) {
+        sent += kind_read(&t[n], IMS_TD_KIND_TABLE, IMS_TD_REG_KIND_SENT);
+    }
+    g_assert_cmpuint(sent, >, SLOTS);
+    g_assert_cmpuint(sent, <=, LIMIT);
+    g_free(t[1].dev);
+    g_free(t[2].dev);
+    ims_end(&t[0]);
+}
+
+/* A device that has another one forget a million slots, again and again */
+static void test_limit_reset(void)
+{
+    uint32_t i, sent;
+    ImsTest a, b;
+
+    ims_start(&a, "-device ims-testdev,addr=04.0 "
+              "-device ims-testdev,addr=05.0,slots=1048576");
+    b = a;
+    ims_map(&a, DEVFN);
+    ims_map(&b, QPCI_DEVFN(5, 0));
+    for (i = 0; i < 100; i++) {
+        table_set_msg(&a, i, b.regs.addr + IMS_TD_REG_RESET, 1);
+        table_set_mask(&a, i, false);
+    }
+    ims_fire_range(&a, IMS_TD_KIND_TABLE, 0, 100);
+    sent = kind_read(&a, IMS_TD_KIND_TABLE, IMS_TD_REG_KIND_SENT);
+    g_assert_cmpuint(sent, >=, 1);
+    g_assert_cmpuint(sent, <=, 2);
+    qtest_clock_step(a.qts, 100 * LIMIT_PAUSE);
+    g_assert_cmpuint(kind_read(&a, IMS_TD_KIND_TABLE, IMS_TD_REG_KIND_SENT),
+                     >, sent);
+    assert_breaches(&a, 0);
+    g_free(b.dev);
+    ims_end(&a);
+}
+
+/* Trace events tell the devices apart, with and without an id */
+static void test_trace(void)
+{
+    g_autofree char *file = NULL, *text = NULL;
+    ImsTest a, b;
+    int fd;
+
+    fd = g_file_open_tmp("ims-testdev-XXXXXX", &file, NULL);
+    g_assert_cmpint(fd, >=, 0);
+    close(fd);
+    ims_start(&a, "-device ims-testdev,id=one,addr=04.0 "
+              "-device ims-testdev,addr=05.0 -D %s "
+              "-trace ims_testdev_reg_write", file);
+    b = a;
+    ims_map(&a, DEVFN);
+    ims_map(&b, QPCI_DEVFN(5, 0));
+    ims_write(&a, IMS_TD_REG_SEL_SLOT, 0x11);
+    ims_write(&b, IMS_TD_REG_SEL_SLOT, 0x22);
+    g_free(b.dev);
+    ims_end(&a);
+    g_assert(g_file_get_contents(file, &text, NULL, NULL));
+    g_assert(g_regex_match_simple("reg_write one: reg 0x084 value 0x00000011\n",
+                                  text, 0, 0));
+    g_assert(g_regex_match_simple("reg_write device\\[\\d+\\]: reg 0x084 "
+                                  "value 0x00000022\n", text, 0, 0));
     unlink(file);
 }
 
@@ -4199,6 +4540,13 @@ int main(int argc, char **argv)
                                                 msi_forms[i].name);
 
         qtest_add_data_func(path, &msi_forms[i], test_msi_form);
+        if (msi_forms[i].has_mask) {
+            g_autofree char *pending =
+                g_strdup_printf("/ims-testdev/migrate-msi/%s",
+                                msi_forms[i].name);
+
+            qtest_add_data_func(pending, &msi_forms[i], test_migrate_msi);
+        }
     }
     for (i = 0; i < ARRAY_SIZE(stores); i++) {
         g_autofree char *path = g_strdup_printf("/ims-testdev/store-sizes/%u",
@@ -4275,6 +4623,12 @@ int main(int argc, char **argv)
     qtest_add_func("/ims-testdev/migrate", test_migrate);
     qtest_add_func("/ims-testdev/migrate-copy", test_migrate_copy);
     qtest_add_func("/ims-testdev/migrate-still", test_migrate_still);
+    qtest_add_func("/ims-testdev/limit-range", test_limit_range);
+    qtest_add_func("/ims-testdev/limit-forget", test_limit_forget);
+    qtest_add_func("/ims-testdev/limit-map", test_limit_map);
+    qtest_add_func("/ims-testdev/limit-others", test_limit_others);
+    qtest_add_func("/ims-testdev/limit-reset", test_limit_reset);
+    qtest_add_func("/ims-testdev/trace", test_trace);
     qtest_add_func("/ims-testdev/fuzz", test_fuzz);
 
     return g_test_run();
