@@ -4,8 +4,9 @@
 Words
   suite     a group of tests in the kernel: MSI_TEST_SUITE() or a struct kunit_suite in
             the sources of the directories CONFIGS
-  platform  where suites run: UML, one CPU and interrupt numbers from an array; x86_64
-            in our QEMU, several CPUs and interrupt numbers from a table
+  platform  where suites run: UML, one CPU, interrupt numbers from an array, and devices
+            behind readl(); x86_64 in our QEMU, several CPUs and interrupt numbers from a
+            table
   result    what kunit.py makes of the kernel's output, as JSON
 
 A platform has each suite that is in the sources, except one whose Kconfig symbol
@@ -30,6 +31,9 @@ from .util import Fail, cache, fresh_log, jobs, locked, say, step
 
 CONFIGS = ('kernel/irq', 'drivers/net/wireless/ath/ath11k', 'lib/hbitmap')
 CPUS = 4
+# Seconds that a run may take. kunit.py asks the kernel to end then, and who does not
+# listen is killed somewhat later.
+BOUND, GRACE = 1800, 15
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Platform:
 PLATFORMS = {
     'um': Platform(lacks=('SMP', 'SPARSE_IRQ')),
     'x86_64': Platform(
-        configs=('kernel/irq/smp.kunitconfig',), qemu=True,
+        configs=('kernel/irq/smp.kunitconfig',), qemu=True, lacks=('INDIRECT_IOMEM',),
         args=('--arch=x86_64', f'--qemu_args=-M q35 -smp {CPUS}'),
         # With SPARSE_IRQ only are interrupts preallocated.
         shows=(rf'smp: Brought up 1 node, {CPUS} CPUs',
@@ -56,11 +60,14 @@ PLATFORMS = {
 SUITE = re.compile(r'^MSI_TEST_SUITE\((\w+),|'
                    r'^(?:static )?struct kunit_suite \w+ = \{[^}]*?\.name\s*= "(\w+)"', re.M)
 
-# What some tests do on purpose ends in WARN_ON_ONCE() in one of these.
+# What some tests do on purpose ends in WARN_ON_ONCE() in one of these, or is a WARN_ON()
+# that only one test may cause.
 PROVOKED = re.compile(r'WARNING: CPU: \d+ PID: \d+ at kernel/irq/msi\.c:\d+ '
                       r'(?:msi_store_find_irq|msi_store_free_irqs?|msi_remove_store|'
                       r'msi_free_desc|msi_store_del_desc|msi_store_free_descs|'
-                      r'msi_domain_free_irqs|walk_free)')
+                      r'msi_domain_free_irqs|walk_free)|'
+                      r'WARNING: CPU: \d+ PID: \d+ at kernel/irq/irqdomain\.c:\d+ '
+                      r'irq_domain_remove\+(?s:.*)\bdomain_in_use\+')
 # The PCI bus of UML has no device, and says so.
 NO_DEVICE = re.compile(r'WARNING: CPU: \d+ PID: \d+ at arch/um/drivers/virt-pci\.c')
 BLOCK = re.compile(r'-+\[ cut here \]-+\n(.*?)---\[ end trace [^\n]*\n', re.S)
@@ -173,17 +180,18 @@ def one_test(result, wanted):
     return [suite for suite in wanted if suite in have] or wanted
 
 
-def attempt(name, cmd, log, env):
+def attempt(name, cmd, log, env, bound=None):
     """What goes wrong with a step, which may have left a result all the same"""
     try:
-        step(name, cmd, log=log, env=env)
+        step(name, cmd, log=log, env=env, bound=bound)
     except Fail as err:
         return str(err)
     return ''
 
 
-def run(base, tree, objects, log, platform='um', suite=''):
-    """The number of tests that passed; raises if one did not."""
+def run(base, tree, objects, log, platform='um', suite='', bound=BOUND, built=lambda: None):
+    """The number of tests that passed; raises if one did not. built() is called between
+    build and run, and may raise as well."""
     what = PLATFORMS[platform]
     env = kernel.make_env()
     if what.qemu:
@@ -203,9 +211,11 @@ def run(base, tree, objects, log, platform='um', suite=''):
             if shutil.which('ccache'):
                 cmd += ['--make_options=CC=ccache gcc']
             trouble = attempt(f'kunit on {platform}: build', cmd, log, env)
+            if not trouble:
+                built()
         trouble = trouble or attempt(f'kunit on {platform}', [
-            tool, 'exec', *what.args, f'--build_dir={out}', '--timeout=1800',
-            f'--json={result}', *([suite] if suite else [])], log, env)
+            tool, 'exec', *what.args, f'--build_dir={out}', f'--timeout={bound}',
+            f'--json={result}', *([suite] if suite else [])], log, env, bound + GRACE)
         said, text, config = (path.read_text(errors='replace') if path.exists() else ''
                               for path in (result, console, out / '.config'))
     with open(log, 'a', encoding='utf-8') as file:

@@ -270,11 +270,14 @@ class Child:
                     break
                 except subprocess.TimeoutExpired:
                     continue
+            # What it has started may live on, and does not listen to SIGTERM.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.proc.pid, signal.SIGKILL)
 
 
-def step(name, cmd, log=None, env=None, cwd=None, quiet=False, advice=None):
-    """Run a command that may take long. Output goes to a log, a line about every
-    ten seconds to the terminal. Returns the log's path."""
+def step(name, cmd, log=None, env=None, cwd=None, quiet=False, advice=None, bound=None):
+    """Run a command that may take long, but not longer than bound seconds. Output goes to
+    a log, a line about every ten seconds to the terminal. Returns the log's path."""
     log = Path(log) if log else LOGS / (re.sub(r'[^\w.-]+', '-', name) + '.log')
     log.parent.mkdir(parents=True, exist_ok=True)
     start = shown = time.monotonic()
@@ -290,6 +293,8 @@ def step(name, cmd, log=None, env=None, cwd=None, quiet=False, advice=None):
                     break
                 except subprocess.TimeoutExpired:
                     pass
+                if bound and time.monotonic() - start > bound:
+                    raise Fail(f'{name}: not over after {bound} s; see {log}')
                 if not quiet and time.monotonic() - shown >= 10:
                     shown = time.monotonic()
                     last = ''.join(tail(log, 400, begin).strip().splitlines()[-1:]).strip()

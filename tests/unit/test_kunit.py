@@ -49,6 +49,10 @@ class Judge(unittest.TestCase):
         self.says('complains: .*Invalid wait', result(), '[ BUG: Invalid wait context ]\n')
         for place in ('kernel/irq/msi.c:5 msi_store_find_irq', 'arch/um/drivers/virt-pci.c:8 x'):
             self.assertEqual(kunit.judge(result(), WARNING.format(place), ['msi_one'])[0], '')
+        only = WARNING.format('kernel/irq/irqdomain.c:5 irq_domain_remove')
+        self.says('complains: WARNING', result(), only)
+        self.assertEqual(kunit.judge(result(), only.replace('? x', '? domain_in_use'),
+                                     ['msi_one'])[0], '')
 
     def test_shows(self):
         shows = kunit.PLATFORMS['x86_64'].shows
