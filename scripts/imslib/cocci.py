@@ -31,7 +31,7 @@ TESTS = ROOT / 'tests/cocci'
 
 WORDS = {
     'inside': 'uses the inside of a MSI descriptor',
-    'copy': 'copies a MSI message and is not told when it changes',
+    'copy': 'copies a MSI message, msi_register_msg_notifier() keeps it current',
     'read': 'reads a MSI message from the device',
     'kept': 'keeps a MSI descriptor beyond the lock',
     'returned': 'returns a MSI descriptor beyond the lock',

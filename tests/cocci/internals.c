@@ -35,6 +35,16 @@ static void mask(struct irq_data *data)
 	write(irq_data_get_msi_desc(data)->msi_index); /* BAD: inside */
 }
 
+static u32 of_a_flow_handler(struct irq_desc *desc)
+{
+	return irq_desc_get_msi_desc(desc)->msg.data; /* BAD: inside */
+}
+
+static u32 constant(const struct msi_desc *desc)
+{
+	return desc->msg.data; /* BAD: inside */
+}
+
 static void copied(struct holder *h)
 {
 	get_cached_msi_msg(h->irq, &h->msg); /* BAD: copy */

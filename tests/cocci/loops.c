@@ -1,6 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Loops over descriptors, and what patch mode makes of them: see cocci.py */
 
+static int program(struct msi_desc *desc, void *arg)
+{
+	return load(msi_desc_index(desc), arg);
+}
+
+static void show(struct msi_desc *desc, struct holder *h)
+{
+	print(h, msi_desc_irq(desc));
+}
+
+static void forget(struct msi_desc *desc)
+{
+	drop(msi_desc_index(desc));
+}
+
 static int stops(struct device *dev, struct holder *h)
 {
 	struct msi_desc *desc;
@@ -16,11 +31,29 @@ static int stops(struct device *dev, struct holder *h)
 	return ret;
 }
 
-static int stops_below_zero(struct device *dev)
+static int stops_later(struct device *dev, struct holder *h)
 {
 	struct msi_desc *entry;
 	int err;
 
+	if (!h)
+		return -EINVAL;
+	msi_lock_descs(dev);
+	msi_for_each_desc(entry, dev, MSI_DESC_ALL) { /* BAD: loop */
+		err = program(entry, &h->table);
+		if (err)
+			break;
+	}
+	msi_unlock_descs(dev);
+	return err;
+}
+
+static int stops_below_zero(struct device *dev)
+{
+	struct msi_desc *entry;
+	int err = 0;
+
+	/* msi_on_each_desc() would stop above zero as well */
 	msi_lock_descs(dev);
 	msi_for_each_desc(entry, dev, MSI_DESC_ALL) { /* BAD: loop */
 		err = program(entry, NULL);
@@ -29,6 +62,87 @@ static int stops_below_zero(struct device *dev)
 	}
 	msi_unlock_descs(dev);
 	return err;
+}
+
+static int finds_nothing(struct device *dev, struct holder *h)
+{
+	struct msi_desc *desc;
+	int ret = -ENOENT;
+
+	/* msi_on_each_desc() would return 0 if there is no descriptor */
+	msi_lock_descs(dev);
+	msi_for_each_desc(desc, dev, MSI_DESC_ALL) { /* BAD: loop */
+		ret = program(desc, h);
+		if (ret)
+			break;
+	}
+	msi_unlock_descs(dev);
+	return ret;
+}
+
+static int stops_again(struct device *dev, struct holder *h)
+{
+	struct msi_desc *desc;
+	int ret = 0;
+
+	ret = load(0, h);
+	/* Nobody knows what that is if there is no descriptor */
+	msi_lock_descs(dev);
+	msi_for_each_desc(desc, dev, MSI_DESC_ALL) { /* BAD: loop */
+		ret = program(desc, h);
+		if (ret)
+			break;
+	}
+	msi_unlock_descs(dev);
+	return ret;
+}
+
+static int another_argument_each_time(struct device *dev, struct holder *h)
+{
+	struct msi_desc *desc;
+	int ret = 0, i = 0;
+
+	msi_lock_descs(dev);
+	msi_for_each_desc(desc, dev, MSI_DESC_ALL) { /* BAD: loop */
+		ret = program(desc, &h->table[i++]);
+		if (ret)
+			break;
+	}
+	msi_unlock_descs(dev);
+
+	msi_lock_descs(dev);
+	msi_for_each_desc(desc, dev, MSI_DESC_ALL) /* BAD: loop */
+		show(desc, holder_of(desc));
+	msi_unlock_descs(dev);
+
+	msi_lock_descs(dev);
+	msi_for_each_desc(desc, dev, MSI_DESC_ALL) /* BAD: loop */
+		show(desc, desc);
+	msi_unlock_descs(dev);
+	return ret;
+}
+
+static void goes_on_after_an_error(struct device *dev, struct holder *h)
+{
+	struct msi_desc *desc;
+
+	/* msi_on_each_desc() would stop there */
+	msi_lock_descs(dev);
+	msi_for_each_desc(desc, dev, MSI_DESC_ALL) /* BAD: loop */
+		program(desc, h);
+	msi_unlock_descs(dev);
+
+	/* It is not known what that returns */
+	msi_lock_descs(dev);
+	msi_for_each_desc(desc, dev, MSI_DESC_ALL) { /* BAD: loop */
+		of_another_file(desc, h);
+	}
+	msi_unlock_descs(dev);
+
+	msi_lock_descs(dev);
+	msi_for_each_desc(desc, dev, MSI_DESC_ALL) /* BAD: loop */
+		of_another_file(desc);
+	msi_unlock_descs(dev);
 }
 
 static void goes_on(struct device *dev, struct holder *h)

@@ -18,19 +18,18 @@
  *
  *   - The message in a slot changes only while the device knows that the slot is
  *     masked.
- *   - msi_slot::ctrl is what the control word of the slot has to be between
- *     operations. It is written as a whole, so that each operation which writes it
- *     repairs what the device has forgotten.
- *   - A change has reached the device when the operation returns, because each
- *     one which masks or writes a message ends in a read from the device.
+ *   - msi_slot::ctrl is the control word of the slot between operations. Each
+ *     operation that changes it writes the whole word, and thereby restores what the
+ *     device has lost.
+ *   - Each operation that masks a slot or writes a message ends in a read from the
+ *     device, so the change has reached the device when the operation returns.
  *   - The device is not accessed while it is not in D0, or when it is gone. Slots in
  *     memory change nevertheless. The core writes all slots again when the device is
  *     back.
  *
- * The ops of one slot are serialized by its interrupt descriptor lock, and
- * different slots do not share anything which can be written, with the exception
- * of the register which takes notifications. It is no matter in which order these
- * arrive, as each one is about one slot, and the read after it cannot pass any.
+ * The interrupt descriptor lock serializes the ops of one slot. Different slots share
+ * nothing that is written but the notification register. The order of notifications
+ * does not matter, as each one is about one slot, and the read after it cannot pass any.
  */
 #include <linux/bitfield.h>
 #include <linux/io.h>
@@ -92,13 +91,16 @@ static bool ims_ctrl_masked(const struct ims_format *format, u32 ctrl)
  * An access could hang or fail otherwise, PCIe r6.0, sec 5.3.1.4.1. While an error is
  * recovered the slots are written again with the channel still frozen.
  */
-static bool ims_reachable(const struct msi_storage *storage, const bool *stopped)
+static bool ims_dev_reachable(const struct pci_dev *pdev, const bool *stopped)
 {
-	struct pci_dev *pdev = to_pci_dev(storage->dev);
-
 	return pdev->current_state == PCI_D0 &&
 	       pdev->error_state != pci_channel_io_perm_failure &&
 	       !(stopped && READ_ONCE(*stopped));
+}
+
+static bool ims_reachable(const struct msi_storage *storage, const bool *stopped)
+{
+	return ims_dev_reachable(to_pci_dev(storage->dev), stopped);
 }
 
 static bool ims_overlap(u16 a, u16 a_size, u16 b, u16 b_size)
@@ -448,18 +450,53 @@ static const char *ims_table_error(const struct ims_table_desc *desc)
 	return ims_layout_error(desc->layout);
 }
 
+/*
+ * Another kernel can have left slots which send to wherever it was: the one which has
+ * crashed, or which a guest has run. MSI-X is masked for that when it is enabled.
+ */
+static int ims_table_mask_all(struct pci_dev *pdev, const struct ims_table *table,
+			      unsigned int nr_slots)
+{
+	const struct ims_format *format = &table->format;
+	void __iomem *addr = table->base + format->layout.ctrl;
+	unsigned int i, left = 0;
+	u32 ctrl;
+
+	if (!ims_dev_reachable(pdev, table->stopped))
+		return -EIO;
+
+	for (i = 0; i < nr_slots; i++, addr += format->layout.stride) {
+		ctrl = readl(addr);
+		/* Each read of a device which is gone can take a long time */
+		if (PCI_POSSIBLE_ERROR(ctrl) && !pci_device_is_present(pdev))
+			return -EIO;
+		if (!ims_ctrl_masked(format, ctrl)) {
+			writel(ims_ctrl_mask(format, ctrl), addr);
+			left++;
+		}
+		cond_resched();
+	}
+
+	if (left) {
+		readl(table->base + format->layout.ctrl);
+		pci_info(pdev, IMS_NAME ": Masked %u slots which were left unmasked\n", left);
+	}
+	return 0;
+}
+
 /**
  * pci_create_ims_table_store - Create an IMS from a slot table
  * @pdev:	The PCI device which has the table
  * @desc:	Describes the table. Copied along with the layout, but the mapping
  *		has to stay until the store is removed, see pci_remove_ims_store()
  *
- * The slots which are not allocated are not touched, so the device has to come
- * out of reset with all slots masked.
+ * All slots are masked, each with a read of its control word and, if another kernel
+ * has left it unmasked, a write. From then on slots which are not allocated are not
+ * touched, so the device has to come out of reset with all slots masked.
  *
  * If the layout has %IMS_TABLE_PASID then the cookie of each interrupt is the PASID
- * which the device sends the message with. Whether the PASID belongs to whom the
- * interrupt is for is the business of the driver. A PASID of more than
+ * which the device sends the message with. The driver has to check that the PASID
+ * belongs to the user of the interrupt. A PASID of more than
  * %IMS_PASID_BITS bits fails the allocation with -EINVAL. Otherwise the cookie is
  * ignored. An allocation fails with -EIO if @pdev is not in D0, is stopped
  * or is gone.
@@ -470,9 +507,10 @@ static const char *ims_table_error(const struct ims_table_desc *desc)
  * Context: Task context, can sleep.
  *
  * Return: The id of the store, which is greater than 0, otherwise
- *	* %-EINVAL     - @desc is invalid. Why is in the kernel log
+ *	* %-EINVAL     - @desc is invalid. The kernel log has the reason
  *	* %-EOPNOTSUPP - The layout has %IMS_TABLE_ADDR_64, and this CPU cannot write
  *	  64 bits at once
+ *	* %-EIO        - @pdev is not in D0, is stopped or is gone
  *	* %-ENOMEM     - Out of memory
  *	* Any other error of pci_create_ims_store()
  */
@@ -497,6 +535,10 @@ int pci_create_ims_table_store(struct pci_dev *pdev, const struct ims_table_desc
 	table->base = desc->base;
 	table->stopped = desc->stopped;
 	ret = ims_format_init(&table->format, pdev, desc->layout, &ims_table_access);
+	if (ret)
+		goto free_table;
+
+	ret = ims_table_mask_all(pdev, table, desc->nr_slots);
 	if (ret)
 		goto free_table;
 
@@ -697,16 +739,20 @@ static const char *ims_mem_error(const struct ims_mem_desc *desc)
  *		pci_remove_ims_store(), and &ims_mem_desc.stopped has to stay there
  *
  * For devices which have an interrupt message in the descriptor or context of a
- * queue or something like that. The cookie of each interrupt is the address at which
+ * queue or a similar place. The cookie of each interrupt is the address at which
  * the CPU finds the slot of that interrupt, in coherent memory, see
- * Documentation/core-api/dma-api.rst. How the device gets to know its address is the
- * business of the driver, which has to keep the memory until the interrupt is freed.
+ * Documentation/core-api/dma-api.rst. The driver tells the device the address of the
+ * slot, and has to keep the memory until the interrupt is freed.
  * Without a cookie or with one that is not aligned like the fields of a slot the
  * allocation fails with -EINVAL.
  *
  * The other bits of the control word have to be initialized before the interrupt is
  * allocated. The device must take a slot for masked which it was never notified of.
  * It may read a slot at any time.
+ *
+ * Where another kernel had its slots is not known. So that a crash kernel is not hit by
+ * their messages the driver has to reset the device when it is probed, before
+ * pci_set_master().
  *
  * When the device has lost its state, then pci_restore_state() writes the slots
  * again. If the device has to be told first where they are, then the driver has to
@@ -715,7 +761,7 @@ static const char *ims_mem_error(const struct ims_mem_desc *desc)
  * Context: Task context, can sleep.
  *
  * Return: The id of the store, which is greater than 0, otherwise
- *	* %-EINVAL     - @desc is invalid. Why is in the kernel log
+ *	* %-EINVAL     - @desc is invalid. The kernel log has the reason
  *	* %-EOPNOTSUPP - The layout has %IMS_TABLE_ADDR_64, and this CPU cannot write
  *	  64 bits at once
  *	* %-ENOMEM     - Out of memory
@@ -816,9 +862,9 @@ static const char *ims_cmd_error(const struct ims_cmd_desc *desc)
  *		work while it is
  *
  * For devices which keep their messages where only their firmware or a controller
- * gets at them. The store is a deferred one: request_irq(), free_irq(),
- * enable_irq(), disable_irq() and others return when the device has carried out what
- * they came to. All of them sleep, disable_irq_nosync() as well, which therefore must
+ * can change them. The store is a deferred one: request_irq(), free_irq(),
+ * enable_irq(), disable_irq() and others return when the device has carried out the
+ * change. All of them sleep, disable_irq_nosync() as well, which therefore must
  * not be called by the interrupt's own handler. An interrupt which comes in while it
  * is disabled can be sent again for a while. Its handler does not run then, and it is
  * not lost.
@@ -827,7 +873,10 @@ static const char *ims_cmd_error(const struct ims_cmd_desc *desc)
  * to mask the slot and what the message is. Later errors are logged, and the
  * command is issued again after a while.
  *
- * The cookie of an interrupt is handed on to &ims_cmd_ops.submit.
+ * The cookie of an interrupt is passed to &ims_cmd_ops.submit.
+ *
+ * Slots which are not allocated are not changed. As with slots in memory, the driver has
+ * to reset the device when it is probed.
  *
  * The driver has to invoke pci_ims_store_suspend() before the device cannot carry
  * out commands any more, and pci_ims_store_resume() when it can again. The slots are
@@ -836,9 +885,9 @@ static const char *ims_cmd_error(const struct ims_cmd_desc *desc)
  * Context: Task context, can sleep.
  *
  * Return: The id of the store, which is greater than 0, otherwise
- *	* %-EINVAL     - @desc is invalid. Why is in the kernel log
+ *	* %-EINVAL     - @desc is invalid. The kernel log has the reason
  *	* %-EOPNOTSUPP - The platform changes messages along with the affinity, or does
- *	  not support IMS at all. Why is in the kernel log
+ *	  not support IMS at all. The kernel log has the reason
  *	* %-ENOMEM     - Out of memory
  *	* Any other error of pci_create_ims_store()
  */

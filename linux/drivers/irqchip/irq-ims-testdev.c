@@ -442,23 +442,12 @@ static void testdev_write_halves(struct msi_storage *storage, struct msi_slot *s
 #define DIRECT_OPS	OPS(init_slot, write_msg, mask, unmask, none, lock, unlock, is_masked)
 #define DEFERRED_OPS	OPS(init_slot, none, none, none, sync, lock, unlock, is_masked)
 
-static const struct msi_storage_template testdev_direct = TEMPLATE(NAME, TOKEN, REQUIRES, 0, 0,
-								   DIRECT_OPS, THIS_MODULE);
+/* In a module this is writable. Some architectures have constants with relocations here */
+static struct msi_storage_template testdev_direct __section(".data.rel.ro.testdev") =
+	TEMPLATE(NAME, TOKEN, REQUIRES, 0, 0, DIRECT_OPS, THIS_MODULE);
 
 static const struct msi_storage_template testdev_deferred = TEMPLATE(NAME, TOKEN, REQUIRES, 0, 0,
 								     DEFERRED_OPS, THIS_MODULE);
-
-/* Not const, that's the point */
-static struct msi_storage_template testdev_tmpl_in_data = TEMPLATE(NAME, TOKEN, REQUIRES, 0, 0,
-								   DIRECT_OPS, THIS_MODULE);
-
-static struct msi_storage_ops testdev_ops_in_data = {
-	.init_slot	= testdev_init_slot,
-	.write_msg	= testdev_write_msg,
-	.mask		= testdev_mask,
-	.unmask		= testdev_unmask,
-	.release	= testdev_release,
-};
 
 /* A module which can be pinned, and does not have the ops. Nobody has one in a module */
 #ifdef MODULE
@@ -506,8 +495,6 @@ static const struct testdev_set testdev_sets[] = {
 	/* Refused: Where it is */
 	{ IMS_TESTDEV_OPS_TEMPLATE_ON_HEAP, &testdev_direct, .tmpl_copied = true },
 	{ IMS_TESTDEV_OPS_OPS_ON_HEAP, &testdev_direct, .tmpl_copied = true, .ops_copied = true },
-	{ IMS_TESTDEV_OPS_TEMPLATE_IN_DATA, &testdev_tmpl_in_data },
-	{ IMS_TESTDEV_OPS_OPS_IN_DATA, PLAIN(&testdev_ops_in_data) },
 
 	/* Refused: The ops */
 	{ IMS_TESTDEV_OPS_EMPTY,

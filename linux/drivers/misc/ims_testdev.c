@@ -81,6 +81,7 @@
 #include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/pm.h>
+#include <linux/pm_runtime.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -157,12 +158,14 @@ enum ims_td_copy {
  * @mem_dma:	Their bus address
  * @mem_stopped: The device doesn't know where @mem is. Written with @lock held,
  *		and read by storage ops without.
- * @table_stopped: The device is on its way to D3hot. Likewise.
+ * @table_stopped: The device is on its way to D3hot. Likewise, or by the callbacks
+ *		of runtime power management.
  * @ring:	The command ring, if the device has one
  * @id:		The number in the name
  * @misc:	Character device, registered while bound
  * @dead:	The PCI device is gone. Guarded by @lock.
  * @away:	A test has sent it away, to D3hot. Guarded by @lock.
+ * @runtime:	By runtime power management. Guarded by @lock.
  * @saved:	Its configuration space since then. Guarded by @lock.
  * @busy:	A file is open. Guarded by @lock.
  * @forget:	Unbind is to take nothing down. Guarded by @lock.
@@ -196,6 +199,7 @@ struct ims_testdev {
 	struct miscdevice	misc;
 	bool			dead;
 	bool			away;
+	bool			runtime;
 	struct pci_saved_state	*saved;
 	bool			busy;
 	bool			forget;
@@ -830,6 +834,7 @@ static void ims_td_clear_counters(struct ims_testdev *td, struct ims_td_slot *sl
 static int ims_td_request_one(struct ims_testdev *td, struct ims_td_slot *slot, unsigned int flags)
 {
 	const bool threaded = flags & IMS_TESTDEV_REQUEST_THREADED;
+	const bool disabled = flags & IMS_TESTDEV_REQUEST_NO_AUTOEN;
 	int ret;
 
 	lockdep_assert_held(&td->lock);
@@ -842,7 +847,8 @@ static int ims_td_request_one(struct ims_testdev *td, struct ims_td_slot *slot, 
 
 	ret = request_threaded_irq(slot->map.virq, threaded ? ims_td_wake : ims_td_handler,
 				   threaded ? ims_td_thread : NULL,
-				   flags & IMS_TESTDEV_REQUEST_ONESHOT ? IRQF_ONESHOT : 0,
+				   (flags & IMS_TESTDEV_REQUEST_ONESHOT ? IRQF_ONESHOT : 0) |
+				   (disabled ? IRQF_NO_AUTOEN : 0),
 				   slot->name, slot);
 	if (ret) {
 		irq_clear_status_flags(slot->map.virq, IRQ_DISABLE_UNLAZY);
@@ -850,7 +856,7 @@ static int ims_td_request_one(struct ims_testdev *td, struct ims_td_slot *slot, 
 	}
 
 	slot->requested = true;
-	slot->masked = false;
+	slot->masked = disabled;
 	return 0;
 }
 
@@ -1182,12 +1188,29 @@ static int ims_td_return(struct ims_testdev *td)
 	return ret;
 }
 
+/* The PCI core has restored the device, and no slot of a table: see @stopped there */
+static int ims_td_fetch_runtime(struct ims_testdev *td)
+{
+	int ret = pm_runtime_resume_and_get(&td->pdev->dev);
+
+	if (ret)
+		return ret;
+
+	pm_runtime_forbid(&td->pdev->dev);
+	td->runtime = false;
+	td->away = false;
+	return ims_td_return(td);
+}
+
 /* Bring it back from where ims_td_ioc_suspend() has sent it */
 static int ims_td_fetch(struct ims_testdev *td)
 {
 	int ret;
 
 	lockdep_assert_held(&td->lock);
+
+	if (td->runtime)
+		return ims_td_fetch_runtime(td);
 
 	ret = pci_set_power_state(td->pdev, PCI_D0);
 	if (ret)
@@ -2140,7 +2163,7 @@ static int ims_td_ioc_request(struct ims_testdev *td, void *arg)
 {
 	static const struct ims_td_range_op op = {
 		.flags	= IMS_TESTDEV_REQUEST_UNLAZY | IMS_TESTDEV_REQUEST_THREADED |
-			  IMS_TESTDEV_REQUEST_ONESHOT,
+			  IMS_TESTDEV_REQUEST_ONESHOT | IMS_TESTDEV_REQUEST_NO_AUTOEN,
 		.check	= ims_td_has_no_handler,
 		.fn	= ims_td_request_one,
 		.undo	= ims_td_release_one,
@@ -2217,6 +2240,7 @@ static int ims_td_expect(struct ims_testdev *td, const struct ims_testdev_fire *
 static int ims_td_ioc_fire(struct ims_testdev *td, void *arg)
 {
 	const struct ims_testdev_fire *fire = arg;
+	u32 count = fire->count, left;
 	int ret;
 
 	if (fire->flags & ~IMS_TESTDEV_FIRE_UNEXPECTED || fire->reserved)
@@ -2233,6 +2257,8 @@ static int ims_td_ioc_fire(struct ims_testdev *td, void *arg)
 	case IMS_TD_FIRE_ALL:
 		if (fire->first)
 			return -EINVAL;
+		if (fire->kind < IMS_TD_NR_KINDS)
+			count = td->nr_slots[fire->kind];
 		break;
 	case IMS_TD_FIRE_ONE:
 	case IMS_TD_FIRE_RANGE:
@@ -2256,7 +2282,12 @@ static int ims_td_ioc_fire(struct ims_testdev *td, void *arg)
 	ims_td_write(td, IMS_TD_REG_FIRE_FIRST, fire->first);
 	ims_td_write(td, IMS_TD_REG_FIRE_COUNT, fire->count);
 	ims_td_write(td, IMS_TD_REG_FIRE, fire->cmd);
-	return 0;
+	if (count <= IMS_TD_FIRE_ONCE)
+		return 0;
+
+	/* The device fires a long range in pieces, with pauses between them */
+	return read_poll_timeout(ims_td_read, left, !left || PCI_POSSIBLE_ERROR(left), 1000,
+				 60 * USEC_PER_SEC, false, td, IMS_TD_REG_FIRE);
 }
 
 static int ims_td_ioc_counts(struct ims_testdev *td, void *arg)
@@ -2538,6 +2569,24 @@ come_back:
 	return ret;
 }
 
+static int ims_td_ioc_runtime_suspend(struct ims_testdev *td, void *arg)
+{
+	struct device *dev = &td->pdev->dev;
+
+	ims_td_leave(td);
+
+	/* The PCI core holds one reference while a driver is bound, the policy another. */
+	pm_runtime_allow(dev);
+	pm_runtime_put_sync(dev);
+	td->away = true;
+	td->runtime = true;
+	if (pm_runtime_suspended(dev))
+		return 0;
+
+	ims_td_fetch(td);
+	return -EBUSY;
+}
+
 static int ims_td_ioc_resume(struct ims_testdev *td, void *arg)
 {
 	return td->away ? ims_td_fetch(td) : -EINVAL;
@@ -2620,6 +2669,7 @@ static const struct ims_td_ioctl ims_td_ioctls[] = {
 	{ IMS_TESTDEV_FREE_BATCH,	ims_td_ioc_free_batch },
 	{ IMS_TESTDEV_SUSPEND,		ims_td_ioc_suspend, .asks = true },
 	{ IMS_TESTDEV_RESUME,		ims_td_ioc_resume },
+	{ IMS_TESTDEV_RUNTIME_SUSPEND,	ims_td_ioc_runtime_suspend, .asks = true },
 };
 
 static long ims_td_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -2981,7 +3031,29 @@ static int ims_td_resume(struct device *dev)
 	return ret;
 }
 
-static DEFINE_SIMPLE_DEV_PM_OPS(ims_td_pm_ops, ims_td_suspend, ims_td_resume);
+/* Called by ims_td_ioc_runtime_suspend() and ims_td_fetch(), or when nothing is away */
+
+static int ims_td_runtime_suspend(struct device *dev)
+{
+	struct ims_testdev *td = dev_get_drvdata(dev);
+
+	WRITE_ONCE(td->table_stopped, true);
+	synchronize_rcu();
+	return 0;
+}
+
+static int ims_td_runtime_resume(struct device *dev)
+{
+	struct ims_testdev *td = dev_get_drvdata(dev);
+
+	WRITE_ONCE(td->table_stopped, false);
+	return 0;
+}
+
+static const struct dev_pm_ops ims_td_pm_ops = {
+	SYSTEM_SLEEP_PM_OPS(ims_td_suspend, ims_td_resume)
+	RUNTIME_PM_OPS(ims_td_runtime_suspend, ims_td_runtime_resume, NULL)
+};
 
 /*
  * An ioctl that comes in between waits, as if the reset took place in no time. So a
@@ -3029,7 +3101,7 @@ static struct pci_driver ims_td_driver = {
 	.probe		= ims_td_probe,
 	.remove		= ims_td_remove,
 	.err_handler	= &ims_td_err_handler,
-	.driver.pm	= pm_sleep_ptr(&ims_td_pm_ops),
+	.driver.pm	= pm_ptr(&ims_td_pm_ops),
 };
 module_pci_driver(ims_td_driver);
 

@@ -24,6 +24,8 @@ struct device;
  * union msi_instance_cookie - Per interrupt value for the message store
  * @value:	Plain value, e.g. a PASID
  * @ptr:	Pointer, e.g. to the queue which the interrupt belongs to
+ *
+ * The union is copied. What @ptr points to must stay valid until the interrupt is freed.
  */
 union msi_instance_cookie {
 	u64	value;

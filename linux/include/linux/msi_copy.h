@@ -4,23 +4,23 @@
 
 /*
  * For drivers which copy the messages of interrupts: for the peer of a bridge, or for
- * parts of the device which send messages by themselves. Nobody else has to know what
- * the message of an interrupt is, see <linux/msi_api.h>.
+ * parts of the device which send messages by themselves. Other drivers do not need the
+ * message of an interrupt, see <linux/msi_api.h>.
  */
 
 #include <linux/errno.h>
 #include <linux/msi.h>
 
 /**
- * struct msi_msg_notifier - Who is told when the message of an interrupt has changed
- * @changed:	Called with the Linux interrupt number and the message, which is in the
- *		store and not all zeros. Interrupts are disabled and a raw spinlock is
- *		held, which all notifiers share. So it has to be short, and to take no
- *		lock but raw spinlocks. It must do nothing to the interrupt, nor register
- *		or unregister a notifier
- * @address:	For the core: the message which was told last
- * @data:	For the core: the same
- * @told:	For the core: there was one
+ * struct msi_msg_notifier - Callback for changes of the message of an interrupt
+ * @changed:	Invoked with the Linux interrupt number and the message. The message is
+ *		in the store and not all zeros. Interrupts are disabled, and a raw
+ *		spinlock is held that all notifiers share. So the callback must be short,
+ *		and take no locks but raw spinlocks. It must not operate on the interrupt,
+ *		nor register or unregister a notifier
+ * @address:	For the core: address of the message passed last
+ * @data:	For the core: data of that message
+ * @told:	For the core: a message has been passed
  */
 struct msi_msg_notifier {
 	void	(*changed)(struct msi_msg_notifier *notifier, unsigned int irq,

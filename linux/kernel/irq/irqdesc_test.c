@@ -374,6 +374,22 @@ static void desc_affinity(struct kunit *test)
 	put(f, LEAF - 2, count);
 }
 
+/* A descriptor that somebody else is going to set up */
+static void desc_probe(struct kunit *test)
+{
+	struct desc_fixture *f = fixture(test);
+	struct irq_data *data;
+	unsigned long mask;
+
+	KUNIT_ASSERT_EQ(test, take(f, 5, 1), 5);
+	data = irq_get_irq_data(f->first + 5);
+	mask = probe_irq_on();
+	KUNIT_EXPECT_FALSE(test, irqd_is_activated(data));
+	KUNIT_EXPECT_FALSE(test, irqd_is_started(data));
+	probe_irq_off(mask);
+	put(f, 5, 1);
+}
+
 /* --- Counters ---------------------------------------------------------------- */
 
 static void set_counter(struct desc_fixture *f, unsigned int at, int cpu, unsigned int count)
@@ -732,6 +748,7 @@ static struct kunit_case desc_cases[] = {
 	KUNIT_CASE(desc_exact),
 	KUNIT_CASE(desc_search),
 	KUNIT_CASE(desc_affinity),
+	KUNIT_CASE(desc_probe),
 	KUNIT_CASE(desc_counters),
 	KUNIT_CASE(desc_counters_reused),
 	KUNIT_CASE(desc_counters_freed),

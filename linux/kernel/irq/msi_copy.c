@@ -2,9 +2,9 @@
 /*
  * For drivers which copy messages
  *
- * Some drivers hand the message of an interrupt on: to the peer of a non-transparent
- * bridge, or to rings of the device which send it by themselves. The copy is worth
- * nothing when the message changes, so who copies has to be told.
+ * Some drivers pass the message of an interrupt on: to the peer of a non-transparent
+ * bridge, or to rings of the device which send it by themselves. A change of the
+ * message makes the copy useless, so the core tells these drivers of each change.
  *
  * They can look at each interrupt of a store, and have one notifier for each.
  *
@@ -19,8 +19,8 @@
  *   - A notifier is told of a message when that is in the store, and not before.
  *   - It is told of each message which is in the store for longer than it takes to
  *     change it, and not twice in a row of the same one.
- *   - A message of all zeros is not told. It says that there is none, and that the
- *     interrupt does not come in any more.
+ *   - An all-zero message marks an empty slot, and is not told. The interrupt does not
+ *     come in any more.
  *
  * Locking:
  *
@@ -43,8 +43,8 @@
  * msi_is_walking - Check whether the caller is in msi_on_each_desc()
  * @dev:	Device to operate on
  *
- * For what allocates or frees interrupts, and so takes a lock which the caller has
- * then.
+ * For functions which allocate or free interrupts: they take a lock that the caller
+ * holds then.
  *
  * Context: Any context.
  *
@@ -52,7 +52,19 @@
  */
 bool msi_is_walking(struct device *dev)
 {
-	return dev->msi.data && READ_ONCE(dev->msi.data->walker) == current;
+	struct msi_dev_store *store;
+	struct msi_device_data *md;
+	unsigned long id;
+	bool ret = false;
+
+	rcu_read_lock();
+	md = READ_ONCE(dev->msi.data);
+	if (md && atomic_read(&md->walkers)) {
+		xa_for_each(&md->stores, id, store)
+			ret |= READ_ONCE(store->walker) == current;
+	}
+	rcu_read_unlock();
+	return ret;
 }
 
 /**
@@ -64,19 +76,18 @@ bool msi_is_walking(struct device *dev)
  * @fn:		The function. A return value other than 0 ends the walk
  * @arg:	Argument for @fn
  *
- * In the order of the indices. A descriptor is valid while @fn runs for it, and must
- * not be kept.
+ * Visits the descriptors in the order of their indices. A descriptor is valid while
+ * @fn runs for it, and must not be kept.
  *
- * @fn can sleep, and request handlers of the interrupts. It can free those without a
- * thread, and others if their thread does not take the MSI lock, as pci_irq_vector()
- * does. It can't allocate or free interrupts of @dev, create, remove, suspend or resume
- * a store, or walk another one: that fails with -EDEADLK, and what returns nothing
- * warns and does nothing. It must not call pci_restore_state(), nor wait for
- * another task which does any of that.
+ * @fn can sleep, and request and free handlers of the interrupts. It can't allocate or
+ * free interrupts of @dev, create, remove, suspend or resume a store, or walk another
+ * one: that fails with -EDEADLK, and what returns nothing warns and does nothing. It
+ * must not call pci_restore_state(), nor wait for another task which does any of that.
  *
- * Context: Task context, can sleep. Takes the MSI lock of @dev.
+ * Context: Task context, can sleep. Takes the MSI lock of @dev for the default store, and
+ *	    the lock of any other one.
  *
- * Return: What @fn returned at last, and 0 if it was called for no descriptor.
+ * Return: The last return value of @fn, or 0 if no descriptor matches @filter.
  * Without a call of @fn:
  *
  *	* %-ENODEV  - @dev has no such store
@@ -85,23 +96,28 @@ bool msi_is_walking(struct device *dev)
 int msi_on_each_desc(struct device *dev, unsigned int id, enum msi_desc_filter filter,
 		     int (*fn)(struct msi_desc *desc, void *arg), void *arg)
 {
+	struct msi_device_data *md = dev->msi.data;
 	struct msi_dev_store *store;
 	struct msi_desc *desc;
 	unsigned long index;
-	int ret = -ENODEV;
+	int ret = 0;
 
-	if (!dev->msi.data)
+	if (!md)
 		return -ENODEV;
 	if (msi_is_walking(dev))
 		return -EDEADLK;
 
-	msi_lock_descs(dev);
-	store = xa_load(&dev->msi.data->stores, id);
+	/* A created store has to be named */
+	if (id == MSI_DEFAULT_STORE)
+		store = xa_load(&md->stores, id);
+	else
+		store = id == MSI_FIRST_STORE ? NULL : msi_store_get(dev, id);
 	if (!store)
-		goto unlock;
+		return -ENODEV;
 
-	ret = 0;
-	WRITE_ONCE(dev->msi.data->walker, current);
+	mutex_lock(store->guard);
+	WRITE_ONCE(store->walker, current);
+	atomic_inc(&md->walkers);
 	xa_for_each(&store->descs, index, desc) {
 		if (!msi_desc_match(desc, filter))
 			continue;
@@ -109,9 +125,11 @@ int msi_on_each_desc(struct device *dev, unsigned int id, enum msi_desc_filter f
 		if (ret)
 			break;
 	}
-	WRITE_ONCE(dev->msi.data->walker, NULL);
-unlock:
-	msi_unlock_descs(dev);
+	atomic_dec(&md->walkers);
+	WRITE_ONCE(store->walker, NULL);
+	mutex_unlock(store->guard);
+	if (id != MSI_DEFAULT_STORE)
+		msi_store_put(store);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(msi_on_each_desc);
@@ -242,13 +260,13 @@ unlock:
 }
 
 /**
- * msi_register_msg_notifier - Have a driver told about the message of an interrupt
- * @irq:	The Linux interrupt number. Of PCI multi MSI the one of the first vector
- * @notifier:	What to call. Belongs to the core until it is unregistered
+ * msi_register_msg_notifier - Follow the message of an interrupt
+ * @irq:	The Linux interrupt number. For PCI multi MSI, that of the first vector
+ * @notifier:	The notifier to invoke. Belongs to the core until it is unregistered
  *
- * If there is a message in the store then @notifier is told before this returns, and from
- * then on when the message has changed and the new one is in the store. The driver does
- * not have to read the message at any other time, before or after the interrupt is
+ * Invokes @notifier with the current message, if the store has one, before this returns,
+ * and from then on with each new message as soon as that is in the store. The driver
+ * does not have to read the message at any other time, before or after the interrupt is
  * requested.
  *
  * Until it is told, the driver's copy is the old message. On x86 that loses nothing, as
@@ -343,11 +361,11 @@ static int msi_read_slot(unsigned int irq, const struct msi_slot *slot, struct m
  * @irq:	The Linux interrupt number
  * @msg:	Where the message goes
  *
- * All of it is of one moment. It can be out of date when this returns: who keeps it
- * needs msi_register_msg_notifier(). If a deferred store fails to take a message then
- * this is the one which it should have.
+ * The copy is consistent in itself, but can be out of date when this returns: to keep
+ * it, use msi_register_msg_notifier(). If a deferred store fails to take a message, this
+ * is the message that it should have.
  *
- * The interrupt must not be freed meanwhile. The caller is who has allocated it, or a
+ * The interrupt must not be freed meanwhile. The caller has allocated it, or is a
  * function of msi_on_each_desc().
  *
  * Context: Task context, can sleep. Takes the bus lock and the descriptor lock of @irq.

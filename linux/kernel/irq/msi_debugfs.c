@@ -6,12 +6,11 @@
  * device domain, and of each store the slots which have an interrupt.
  *
  * Consistency: A line is a state in which the slot was, as it is read with the
- * lock held which guards the slot. Lines which are read at once, up to the size
- * of the buffer, belong to one state of the device's stores, as its MSI lock is
- * held. Between two reads interrupts and stores may come and go.
+ * lock held which guards the slot. Interrupts and stores may come and go between
+ * two lines: What is shown is found under RCU, so that it can be looked at while a
+ * storage op is stuck.
  *
- * The file goes before the data of the device does, and that waits for readers. So
- * nobody may remove it with the MSI lock held.
+ * The file is removed before the data of the device is, and that waits for readers.
  */
 #include <linux/debugfs.h>
 #include <linux/device.h>
@@ -36,7 +35,7 @@ static struct msi_dev_store *msi_seq_store(struct msi_device_data *md, loff_t *p
 	struct msi_dev_store *store;
 
 	xa_for_each_start(&md->stores, id, store, id) {
-		if (!store->devdom)
+		if (!READ_ONCE(store->devdom))
 			continue;
 		/* From the head on, if it is another one */
 		if (id != *pos >> MSI_POS_BITS)
@@ -69,11 +68,10 @@ static void *msi_seq_find(struct msi_device_data *md, loff_t *pos)
 }
 
 static void *msi_seq_start(struct seq_file *m, loff_t *pos)
+	__acquires(RCU)
 {
-	struct msi_device_data *md = m->private;
-
-	mutex_lock(&md->mutex);
-	return msi_seq_find(md, pos);
+	rcu_read_lock();
+	return msi_seq_find(m->private, pos);
 }
 
 static void *msi_seq_next(struct seq_file *m, void *v, loff_t *pos)
@@ -83,25 +81,31 @@ static void *msi_seq_next(struct seq_file *m, void *v, loff_t *pos)
 }
 
 static void msi_seq_stop(struct seq_file *m, void *v)
+	__releases(RCU)
 {
-	struct msi_device_data *md = m->private;
-
-	mutex_unlock(&md->mutex);
+	rcu_read_unlock();
 }
 
 static void msi_show_store(struct seq_file *m, const struct msi_dev_store *store)
 {
+	const struct msi_storage_template *tmpl = READ_ONCE(store->tmpl);
+	struct msi_device_domain *dd = READ_ONCE(store->devdom);
+	unsigned int size = READ_ONCE(store->storage.size);
 	const char *kind = "direct";
 
-	if (store->deferred)
+	/* It is just being removed */
+	if (!tmpl || !dd || !size)
+		return;
+
+	if (tmpl->ops->sync)
 		kind = msi_deferred_is_suspended(store) ? "deferred, suspended" : "deferred";
 
 	seq_printf(m, "store: %u\n", store->id);
-	seq_printf(m, " name:    %s\n", store->tmpl->name);
-	seq_printf(m, " domain:  %s\n", store->devdom->name);
-	seq_printf(m, " parent:  %s\n", store->devdom->domain->parent->name);
+	seq_printf(m, " name:    %s\n", tmpl->name);
+	seq_printf(m, " domain:  %s\n", dd->name);
+	seq_printf(m, " parent:  %s\n", dd->parent->name);
 	seq_printf(m, " kind:    %s\n", kind);
-	seq_printf(m, " size:    %u\n", store->storage.size);
+	seq_printf(m, " size:    %u\n", size);
 	seq_printf(m, " used:    %u\n", store->used);
 	seq_printf(m, " %-8s %6s %-18s %-18s %-8s %s\n", "slot", "irq", "cookie", "address",
 		   "data", "state");
@@ -120,8 +124,7 @@ static void msi_get_state(const struct msi_dev_store *store, struct msi_slot *sl
 	state->msg = slot->msg;
 	state->masked = slot->masked;
 	state->dirty = 0;
-	if (store->deferred)
-		msi_deferred_get_state(slot, &state->masked, &state->dirty);
+	msi_deferred_get_state(store, slot, &state->masked, &state->dirty);
 }
 
 static void msi_show_slot(struct seq_file *m, const struct msi_dev_store *store,
@@ -141,7 +144,7 @@ static void msi_show_slot(struct seq_file *m, const struct msi_dev_store *store,
 	}
 
 	seq_printf(m, " %-8u %6u 0x%016llx 0x%08x%08x %08x %s%s\n", slot->index, irq,
-		   slot->cookie.value, state.msg.address_hi, state.msg.address_lo,
+		   msi_cookie_shown(slot->cookie), state.msg.address_hi, state.msg.address_lo,
 		   state.msg.data, state.masked ? "masked" : "unmasked",
 		   state.dirty ? " dirty" : "");
 }
@@ -151,16 +154,20 @@ static int msi_seq_show(struct seq_file *m, void *v)
 	struct msi_device_data *md = m->private;
 	struct msi_dev_store *store;
 	struct msi_desc *desc = v;
-	unsigned int i;
+	unsigned int i, irq;
 
-	store = xa_load(&md->stores, m->index >> MSI_POS_BITS);
 	if (!(u32)m->index) {
-		msi_show_store(m, store);
+		msi_show_store(m, v);
 		return 0;
 	}
 
+	store = xa_load(&md->stores, m->index >> MSI_POS_BITS);
+	if (!store)
+		return 0;
+
+	irq = READ_ONCE(desc->irq);
 	for (i = 0; i < desc->nvec_used; i++)
-		msi_show_slot(m, store, msi_desc_slot(desc, i), desc->irq ? desc->irq + i : 0);
+		msi_show_slot(m, store, msi_desc_slot(desc, i), irq ? irq + i : 0);
 	return 0;
 }
 

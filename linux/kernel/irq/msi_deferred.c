@@ -15,9 +15,11 @@
  *
  * Locking:
  *
- *   msi_deferred::lock, a mutex, is the bus lock. It protects msi_deferred::owner
- *   and ::suspended, msi_slot::msg and ::masked, and serializes sync(). Whoever
- *   changes a message holds it. It nests inside of msi_device_data::mutex.
+ *   msi_dev_store::bus_lock, a mutex, is the bus lock. It protects
+ *   msi_deferred::suspended, msi_slot::msg and ::masked, and serializes sync(). Whoever
+ *   changes a message holds it. It nests inside of msi_dev_store::guard. To suspend a
+ *   device which can't be accessed ::suspended is set without it, so that nothing more
+ *   is synced while it is waited for.
  *
  *   msi_deferred::dirty_lock, a raw spinlock, protects the lists of dirty slots and
  *   msi_slot::next_masked, ::dirty and ::dirty_node. It nests inside of the
@@ -56,24 +58,21 @@
 /**
  * struct msi_deferred - What a deferred store has beyond a direct one
  * @store:		The store
- * @lock:		The bus lock
- * @owner:		The task which holds @lock
- * @locked:		The lock() callback of the store was invoked
  * @suspended:		The device must not be accessed
+ * @frozen:		Not even if a storage op resumes it, protected by @dirty_lock
  * @dirty_lock:		Protects @dirty, @failed and what the slots have of them
  * @dirty:		The dirty slots
  * @failed:		Dirty slots as well, but the last sync of them has failed
  * @syncing:		The slot which is being synced, protected by @dirty_lock
  * @work:		Syncs what was recorded without the bus lock
  * @retry:		Syncs again what has failed
- * @delay:		How long @retry waits, in jiffies. Protected by @lock
+ * @delay:		How long @retry waits, in jiffies. Protected by the bus lock
+ * @rcu:		Debugfs looks at it until the end of a grace period
  */
 struct msi_deferred {
 	struct msi_dev_store	*store;
-	struct mutex		lock; /* see above */
-	struct task_struct	*owner;
-	bool			locked;
 	bool			suspended;
+	bool			frozen;
 	raw_spinlock_t		dirty_lock;
 	struct list_head	dirty;
 	struct list_head	failed;
@@ -81,7 +80,18 @@ struct msi_deferred {
 	struct work_struct	work;
 	struct delayed_work	retry;
 	unsigned long		delay;
+	struct rcu_head		rcu;
 };
+
+/* A device that swaps can have such stores */
+struct workqueue_struct *msi_wq;
+
+static int __init msi_init_wq(void)
+{
+	msi_wq = alloc_workqueue("msi_store", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	return msi_wq ? 0 : -ENOMEM;
+}
+core_initcall(msi_init_wq);
 
 static struct msi_deferred *msi_slot_deferred(const struct msi_slot *slot)
 {
@@ -120,7 +130,7 @@ void msi_deferred_init_slot(struct msi_slot *slot)
 {
 	struct msi_deferred *def = msi_slot_deferred(slot);
 
-	lockdep_assert_held(&def->lock);
+	lockdep_assert_held(&def->store->bus_lock);
 
 	slot->next_masked = true;
 	raw_spin_lock_irq(&def->dirty_lock);
@@ -141,7 +151,7 @@ void msi_deferred_exit_slot(struct msi_slot *slot)
 {
 	struct msi_deferred *def = msi_slot_deferred(slot);
 
-	lockdep_assert_held(&def->lock);
+	lockdep_assert_held(&def->store->bus_lock);
 
 	raw_spin_lock_irq(&def->dirty_lock);
 	msi_clear_dirty(def, slot);
@@ -158,7 +168,7 @@ void msi_deferred_try_again(struct msi_slot *slot)
 {
 	struct msi_deferred *def = msi_slot_deferred(slot);
 
-	lockdep_assert_held(&def->lock);
+	lockdep_assert_held(&def->store->bus_lock);
 
 	raw_spin_lock_irq(&def->dirty_lock);
 	if (slot->dirty)
@@ -189,12 +199,12 @@ void msi_deferred_set_mask(struct msi_slot *slot, bool masked)
 	 * Who has the bus lock syncs when it is released. An interrupt can come in
 	 * after that was done and find the task still the owner.
 	 */
-	orphan = slot->dirty && (!in_task() || READ_ONCE(def->owner) != current);
+	orphan = slot->dirty && (!in_task() || READ_ONCE(def->store->owner) != current);
 	raw_spin_unlock_irqrestore(&def->dirty_lock, flags);
 
 	trace_msi_mask(slot, masked);
 	if (orphan)
-		queue_work(system_unbound_wq, &def->work);
+		queue_work(msi_wq, &def->work);
 }
 
 /**
@@ -209,7 +219,7 @@ void msi_deferred_set_msg(struct msi_slot *slot, const struct msi_msg *msg)
 	struct msi_deferred *def = msi_slot_deferred(slot);
 	unsigned long flags;
 
-	lockdep_assert_held(&def->lock);
+	lockdep_assert_held(&def->store->bus_lock);
 
 	trace_msi_write_msg(slot, msg);
 	if (!memcmp(&slot->msg, msg, sizeof(*msg)))
@@ -253,11 +263,12 @@ static int msi_deferred_sync(struct msi_deferred *def, int *new)
 	int ret = 0, err;
 	bool changed;
 
-	lockdep_assert_held(&def->lock);
+	lockdep_assert_held(&def->store->bus_lock);
 
 	*new = 0;
 	raw_spin_lock_irq(&def->dirty_lock);
-	while ((slot = list_first_entry_or_null(&def->dirty, struct msi_slot, dirty_node))) {
+	while (!READ_ONCE(def->suspended) &&
+	       (slot = list_first_entry_or_null(&def->dirty, struct msi_slot, dirty_node))) {
 		dirty = slot->dirty;
 		what = dirty & (MSI_SYNC_MSG | MSI_SYNC_MASK);
 		msi_clear_dirty(def, slot);
@@ -269,7 +280,7 @@ static int msi_deferred_sync(struct msi_deferred *def, int *new)
 		if (err && !(dirty & MSI_SYNC_FAILED)) {
 			/* It does not wait as long as another one which fails for long */
 			def->delay = MSI_RETRY_MIN;
-			mod_delayed_work(system_unbound_wq, &def->retry, def->delay);
+			mod_delayed_work(msi_wq, &def->retry, def->delay);
 		}
 		cond_resched();
 
@@ -300,49 +311,80 @@ static void msi_deferred_splice_failed(struct msi_deferred *def)
 	raw_spin_unlock_irq(&def->dirty_lock);
 }
 
-static void __msi_deferred_lock(struct msi_dev_store *store)
+/**
+ * msi_store_begin - Own the bus lock, and invoke the lock() callback if there is one
+ * @store:	The store
+ *
+ * Context: Task context, can sleep. The bus lock of the store must be held.
+ */
+void msi_store_begin(struct msi_dev_store *store)
 {
-	struct msi_deferred *def = store->deferred;
+	/* Read once: msi_device_gone() exchanges the ops. */
+	void (*lock)(struct msi_storage *storage) = READ_ONCE(store->storage.ops)->lock;
 
-	mutex_lock(&def->lock);
-	WRITE_ONCE(def->owner, current);
-}
+	lockdep_assert_held(&store->bus_lock);
 
-/* Whatever is between lock() and unlock() of the store */
-static void msi_deferred_begin(struct msi_dev_store *store)
-{
-	struct msi_deferred *def = store->deferred;
-
-	if (store->storage.ops->lock && !def->suspended) {
-		msi_op_lock(&store->storage);
-		def->locked = true;
+	WRITE_ONCE(store->owner, current);
+	if (lock && !msi_deferred_is_suspended(store)) {
+		msi_op_lock(&store->storage, lock);
+		store->locked = true;
 	}
 }
 
 /**
- * msi_deferred_lock - Take the bus lock of a deferred store
+ * msi_store_end - Undo msi_store_begin() and release the bus lock
  * @store:	The store
  *
- * Context: Task context, can sleep.
+ * What is recorded from here on is not a matter of this task any more.
+ *
+ * Context: Task context, can sleep. The bus lock of the store must be held.
  */
-void msi_deferred_lock(struct msi_dev_store *store)
+void msi_store_end(struct msi_dev_store *store)
 {
-	__msi_deferred_lock(store);
-	msi_deferred_begin(store);
+	WRITE_ONCE(store->owner, NULL);
+	if (store->locked) {
+		msi_op_unlock(&store->storage);
+		store->locked = false;
+	}
+	mutex_unlock(&store->bus_lock);
 }
 
-/* Release the bus lock after everything else was done */
-static void msi_deferred_unlock(struct msi_dev_store *store)
+/**
+ * msi_store_can_wait - Check whether to wait for the bus lock from a power transition
+ * @store:	The store
+ * @status:	The run-time status of the device in this transition
+ *
+ * Context: Any context.
+ *
+ * Return: False if the holder of the bus lock can be the caller, or be in a storage op
+ * that waits for the end of the transition
+ */
+bool msi_store_can_wait(const struct msi_dev_store *store, enum rpm_status status)
 {
-	struct msi_deferred *def = store->deferred;
+#ifdef CONFIG_PM
+	if (READ_ONCE(store->storage.dev->power.runtime_status) == status)
+		return false;
+#endif
+	return READ_ONCE(store->owner) != current;
+}
 
-	if (def->locked) {
-		msi_op_unlock(&store->storage);
-		def->locked = false;
-	}
-
-	WRITE_ONCE(def->owner, NULL);
-	mutex_unlock(&def->lock);
+/**
+ * msi_store_lock_if - Take the bus lock of a store, and wait for it or not
+ * @store:	The store. Its storage ops have lock() or sync()
+ * @wait:	Wait
+ *
+ * Context: Task context, can sleep.
+ *
+ * Return: True if the bus lock is held
+ */
+bool msi_store_lock_if(struct msi_dev_store *store, bool wait)
+{
+	if (wait)
+		mutex_lock(&store->bus_lock);
+	else if (!mutex_trylock(&store->bus_lock))
+		return false;
+	msi_store_begin(store);
+	return true;
 }
 
 /* As msi_deferred_sync(), and release the bus lock */
@@ -352,12 +394,15 @@ static int __msi_deferred_sync_unlock(struct msi_dev_store *store, int *new)
 	int ret = 0;
 
 	*new = 0;
-	if (!def->suspended) {
+	if (!READ_ONCE(def->suspended)) {
+		/* It was suspended when the bus lock was taken */
+		if (!store->locked)
+			msi_store_begin(store);
 		ret = msi_deferred_sync(def, new);
 		if (ret)
-			queue_delayed_work(system_unbound_wq, &def->retry, def->delay);
+			queue_delayed_work(msi_wq, &def->retry, def->delay);
 	}
-	msi_deferred_unlock(store);
+	msi_store_end(store);
 	return ret;
 }
 
@@ -387,7 +432,7 @@ static void msi_deferred_work(struct work_struct *work)
 {
 	struct msi_deferred *def = container_of(work, struct msi_deferred, work);
 
-	msi_deferred_lock(def->store);
+	msi_store_lock_if(def->store, true);
 	msi_deferred_sync_unlock(def->store);
 }
 
@@ -396,7 +441,7 @@ static void msi_deferred_retry(struct work_struct *work)
 	struct msi_deferred *def = container_of(to_delayed_work(work),
 						struct msi_deferred, retry);
 
-	msi_deferred_lock(def->store);
+	msi_store_lock_if(def->store, true);
 	msi_deferred_splice_failed(def);
 	def->delay = min(def->delay * 2, MSI_RETRY_MAX);
 	msi_deferred_sync_unlock(def->store);
@@ -405,50 +450,125 @@ static void msi_deferred_retry(struct work_struct *work)
 /**
  * msi_deferred_suspend - Leave the device alone from here on
  * @store:	The store
+ * @accessible:	The device can still be told what it was not told yet
  *
- * Context: Task context, can sleep. The MSI lock of the device must be held.
+ * Context: Task context, can sleep.
+ *
+ * Return: 0, or -EBUSY if a change is being carried out while the device is suspended by
+ * run-time power management, which the change can wait for
  */
-void msi_deferred_suspend(struct msi_dev_store *store)
+int msi_deferred_suspend(struct msi_dev_store *store, bool accessible)
 {
 	struct msi_deferred *def = store->deferred;
 	int new;
 
-	msi_deferred_lock(store);
+	if (!accessible) {
+		raw_spin_lock_irq(&def->dirty_lock);
+		def->frozen = true;
+		WRITE_ONCE(def->suspended, true);
+		raw_spin_unlock_irq(&def->dirty_lock);
+	}
+
+	if (!msi_store_lock_if(store, msi_store_can_wait(store, RPM_SUSPENDING)))
+		return -EBUSY;
 	/* The last which reaches the device. The log has it if one fails again */
 	if (!def->suspended) {
 		msi_deferred_splice_failed(def);
 		msi_deferred_sync(def, &new);
 	}
-	def->suspended = true;
-	msi_deferred_unlock(store);
+	raw_spin_lock_irq(&def->dirty_lock);
+	def->frozen = false;
+	WRITE_ONCE(def->suspended, true);
+	raw_spin_unlock_irq(&def->dirty_lock);
+	msi_store_end(store);
+	return 0;
+}
+
+/*
+ * A slot is marked with the lock held under which its descriptor is erased, before
+ * msi_deferred_exit_slot(). One without an interrupt is new, or was cleared already.
+ */
+static void msi_deferred_mark_slots(struct msi_dev_store *store)
+{
+	struct msi_deferred *def = store->deferred;
+	struct msi_desc *desc;
+	unsigned long index;
+
+	xa_for_each(&store->descs, index, desc) {
+		xa_lock(&store->descs);
+		desc = xa_load(&store->descs, index);
+		if (desc && READ_ONCE(desc->irq)) {
+			raw_spin_lock_irq(&def->dirty_lock);
+			msi_mark_dirty(def, &desc->slot,
+				       MSI_SYNC_MSG | MSI_SYNC_MASK | MSI_SYNC_FORCE);
+			raw_spin_unlock_irq(&def->dirty_lock);
+		}
+		xa_unlock(&store->descs);
+		cond_resched();
+	}
 }
 
 /**
  * msi_deferred_resume - Write everything again and end the suspension
  * @store:	The store
  *
- * Context: Task context, can sleep. The MSI lock of the device must be held.
+ * Context: Task context, can sleep.
  *
- * Return: 0 if all slots are in the device, otherwise the first error code which
- * sync() returned
+ * Return: 0 if all slots are in the device, or will be when the storage op that waits for
+ * this has returned. -EIO if the device was suspended as one that can't be accessed since
+ * that op has begun. Otherwise the first error code which sync() returned
  */
 int msi_deferred_resume(struct msi_dev_store *store)
 {
 	struct msi_deferred *def = store->deferred;
-	struct msi_desc *desc;
-	unsigned long index;
+	bool frozen;
 	int new;
 
 	/* Nobody may sync a part before all of it is marked */
-	__msi_deferred_lock(store);
-	def->suspended = false;
-	msi_deferred_begin(store);
-	xa_for_each(&store->descs, index, desc) {
+	msi_deferred_mark_slots(store);
+
+	if (!msi_store_lock_if(store, msi_store_can_wait(store, RPM_RESUMING))) {
 		raw_spin_lock_irq(&def->dirty_lock);
-		msi_mark_dirty(def, &desc->slot, MSI_SYNC_MSG | MSI_SYNC_MASK | MSI_SYNC_FORCE);
+		frozen = def->frozen;
+		if (!frozen)
+			WRITE_ONCE(def->suspended, false);
 		raw_spin_unlock_irq(&def->dirty_lock);
+		if (frozen)
+			return -EIO;
+		queue_work(msi_wq, &def->work);
+		return 0;
 	}
+
+	raw_spin_lock_irq(&def->dirty_lock);
+	def->frozen = false;
+	WRITE_ONCE(def->suspended, false);
+	raw_spin_unlock_irq(&def->dirty_lock);
 	return __msi_deferred_sync_unlock(store, &new);
+}
+
+/**
+ * msi_deferred_restore - Write everything again, unless the store is suspended
+ * @store:	The store
+ *
+ * Does not wait for the holder of the bus lock. If there is one, everything is written
+ * afterwards.
+ *
+ * Context: Task context, can sleep.
+ */
+void msi_deferred_restore(struct msi_dev_store *store)
+{
+	struct msi_deferred *def = store->deferred;
+	int new;
+
+	/* It is resumed by whoever suspended it */
+	if (READ_ONCE(def->suspended))
+		return;
+
+	msi_deferred_mark_slots(store);
+	if (msi_store_lock_if(store, false))
+		__msi_deferred_sync_unlock(store, &new);
+	else
+		queue_work(msi_wq, &def->work);
 }
 
 /**
@@ -461,21 +581,30 @@ int msi_deferred_resume(struct msi_dev_store *store)
  */
 bool msi_deferred_is_suspended(const struct msi_dev_store *store)
 {
-	return READ_ONCE(store->deferred->suspended);
+	const struct msi_deferred *def = READ_ONCE(store->deferred);
+
+	return def && READ_ONCE(def->suspended);
 }
 
 /**
  * msi_deferred_get_state - Get a consistent view of a slot
+ * @store:	The store
  * @slot:	The slot
  * @masked:	Set to what the interrupt core wants it to be
  * @dirty:	Set to what the device has not been told yet, MSI_SYNC_*
  *
- * Context: Any context.
+ * Does nothing if the store is not a deferred one.
+ *
+ * Context: Any context. In a RCU read side critical section.
  */
-void msi_deferred_get_state(struct msi_slot *slot, bool *masked, unsigned int *dirty)
+void msi_deferred_get_state(const struct msi_dev_store *store, struct msi_slot *slot,
+			    bool *masked, unsigned int *dirty)
 {
-	struct msi_deferred *def = msi_slot_deferred(slot);
+	struct msi_deferred *def = READ_ONCE(store->deferred);
 	unsigned long flags;
+
+	if (!def)
+		return;
 
 	raw_spin_lock_irqsave(&def->dirty_lock, flags);
 	*masked = slot->next_masked;
@@ -502,7 +631,6 @@ int msi_deferred_init(struct msi_dev_store *store)
 		return -ENOMEM;
 
 	def->store = store;
-	mutex_init(&def->lock);
 	raw_spin_lock_init(&def->dirty_lock);
 	INIT_LIST_HEAD(&def->dirty);
 	INIT_LIST_HEAD(&def->failed);
@@ -511,6 +639,11 @@ int msi_deferred_init(struct msi_dev_store *store)
 	INIT_DELAYED_WORK(&def->retry, msi_deferred_retry);
 	store->deferred = def;
 	return 0;
+}
+
+static void msi_deferred_free_rcu(struct rcu_head *rcu)
+{
+	kfree(container_of(rcu, struct msi_deferred, rcu));
 }
 
 /**
@@ -528,7 +661,6 @@ void msi_deferred_exit(struct msi_dev_store *store)
 
 	cancel_work_sync(&def->work);
 	cancel_delayed_work_sync(&def->retry);
-	mutex_destroy(&def->lock);
 	store->deferred = NULL;
-	kfree(def);
+	call_rcu(&def->rcu, msi_deferred_free_rcu);
 }

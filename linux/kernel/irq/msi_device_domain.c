@@ -18,6 +18,8 @@
  *				MSI_STORAGE_NO_MASK
  *   irq_unmask			unmask, unless		first, if MSI_PARENT_MASK
  *				MSI_STORAGE_NO_MASK
+ *   the same while the		recorded, until the	first, if MSI_PARENT_MASK
+ *   device has lost slots	slot is restored
  *   irq_ack			-			if MSI_PARENT_ACK
  *   irq_eoi			-			if MSI_PARENT_EOI
  *   irq_retrigger		-			the first which has it
@@ -61,6 +63,10 @@
  *     offline. See msi_deferred.c for what becomes of it.
  *   - A slot which has no interrupt, or one which is not activated, is masked, or
  *     has no message if the store cannot mask.
+ *   - Interrupts are never probed: probe_irq_on() would start each one that is not
+ *     requested, without the bus lock, and take a vector for it.
+ *   - A slot is never unmasked while it has no message, also not while the device
+ *     has lost its state.
  *   - msi_slot::msg and msi_slot::masked are what the device should have. The
  *     bus takes care of that when the device is shut down, loses its state or
  *     gets it back.
@@ -119,6 +125,28 @@ static void msi_slot_unmask_parent(struct irq_data *data)
 	msi_slot_unmask(data);
 }
 
+/*
+ * While the device does not have its messages: What is unmasked is recorded, unless
+ * the slot has been written again already. See msi_store_lose().
+ */
+static void msi_slot_unmask_lost(struct irq_data *data)
+{
+	struct msi_slot *slot = data->chip_data;
+
+	if (!slot->dirty) {
+		msi_slot_unmask(data);
+		return;
+	}
+	trace_msi_mask(slot, false);
+	slot->masked = false;
+}
+
+static void msi_slot_unmask_lost_parent(struct irq_data *data)
+{
+	irq_chip_unmask_parent(data);
+	msi_slot_unmask_lost(data);
+}
+
 static void msi_slot_record_mask_parent(struct irq_data *data)
 {
 	msi_slot_record_mask(data);
@@ -157,18 +185,21 @@ static struct msi_dev_store *irq_data_to_store(struct irq_data *data)
 	return container_of(slot->storage, struct msi_dev_store, storage);
 }
 
+static bool msi_store_has_bus_lock(const struct msi_dev_store *store)
+{
+	return store->deferred || store->tmpl->ops->lock;
+}
+
 /**
  * msi_store_lock - Start a batch of changes in a store
  * @store:	The store
  *
- * Context: Task context, can sleep. Nests inside of the MSI lock of the device.
+ * Context: Task context, can sleep. Nests inside of the lock of the store.
  */
 void msi_store_lock(struct msi_dev_store *store)
 {
-	if (store->deferred)
-		msi_deferred_lock(store);
-	else if (store->storage.ops->lock)
-		msi_op_lock(&store->storage);
+	if (msi_store_has_bus_lock(store))
+		msi_store_lock_if(store, true);
 }
 
 /**
@@ -184,20 +215,54 @@ int msi_store_sync_unlock(struct msi_dev_store *store)
 {
 	if (store->deferred)
 		return msi_deferred_sync_unlock(store);
-	if (store->storage.ops->unlock)
-		msi_op_unlock(&store->storage);
+	if (store->tmpl->ops->lock)
+		msi_store_end(store);
 	return 0;
+}
+
+/*
+ * The interrupt can be freed while this waits, see msi_device_domain_drop_chip(). It has
+ * no chip then that could release the lock.
+ */
+static bool msi_slot_bus_take(struct irq_data *data)
+{
+	struct msi_slot *slot = READ_ONCE(data->chip_data);
+	struct msi_dev_store *store;
+
+	if (!slot)
+		return false;
+
+	store = container_of(slot->storage, struct msi_dev_store, storage);
+	msi_store_lock(store);
+	if (READ_ONCE(data->chip)->irq_bus_sync_unlock)
+		return true;
+	msi_store_sync_unlock(store);
+	return false;
+}
+
+/*
+ * The interrupt can also have been without a chip when its bus lock was to be taken, as
+ * debugfs shows it from the start. There is nobody to tell of a failure, which was logged
+ * and is tried again.
+ */
+static bool msi_slot_bus_release(struct irq_data *data)
+{
+	struct msi_dev_store *store = irq_data_to_store(data);
+
+	if (msi_store_has_bus_lock(store) && READ_ONCE(store->owner) != current)
+		return false;
+	msi_store_sync_unlock(store);
+	return true;
 }
 
 static void msi_slot_bus_lock(struct irq_data *data)
 {
-	msi_store_lock(irq_data_to_store(data));
+	msi_slot_bus_take(data);
 }
 
-/* There is nobody to tell of a failure, which was logged and is tried again */
 static void msi_slot_bus_sync_unlock(struct irq_data *data)
 {
-	msi_store_sync_unlock(irq_data_to_store(data));
+	msi_slot_bus_release(data);
 }
 
 static void msi_slot_bus_lock_parent(struct irq_data *data)
@@ -205,15 +270,16 @@ static void msi_slot_bus_lock_parent(struct irq_data *data)
 	struct irq_data *parent = data->parent_data;
 
 	parent->chip->irq_bus_lock(parent);
-	msi_slot_bus_lock(data);
+	if (!msi_slot_bus_take(data))
+		parent->chip->irq_bus_sync_unlock(parent);
 }
 
 static void msi_slot_bus_sync_unlock_parent(struct irq_data *data)
 {
 	struct irq_data *parent = data->parent_data;
 
-	msi_slot_bus_sync_unlock(data);
-	parent->chip->irq_bus_sync_unlock(parent);
+	if (msi_slot_bus_release(data))
+		parent->chip->irq_bus_sync_unlock(parent);
 }
 
 static int msi_slot_update_msg(struct irq_data *data)
@@ -245,12 +311,14 @@ static int msi_slot_set_affinity(struct irq_data *data,
 struct msi_chip_part {
 	void	(*mask[2])(struct irq_data *data);
 	void	(*unmask[2])(struct irq_data *data);
+	void	(*unmask_lost[2])(struct irq_data *data);
 	void	(*write_msg)(struct irq_data *data, struct msi_msg *msg);
 };
 
 static const struct msi_chip_part msi_direct_part = {
 	.mask		= { msi_slot_mask, msi_slot_mask_parent },
 	.unmask		= { msi_slot_unmask, msi_slot_unmask_parent },
+	.unmask_lost	= { msi_slot_unmask_lost, msi_slot_unmask_lost_parent },
 	.write_msg	= msi_slot_write_msg,
 };
 
@@ -332,6 +400,42 @@ static void msi_device_domain_deactivate(struct irq_domain *domain,
 }
 
 /**
+ * msi_device_domain_drop_chip - Take the chip from an interrupt that is about to be freed
+ * @irq:	The interrupt, which is not activated any more
+ *
+ * The interrupt core does the same later, without the bus lock. A task that waits for
+ * that lock would not find the callback then which releases it.
+ *
+ * Context: Task context. The bus lock of the store must be held, if it has one.
+ */
+void msi_device_domain_drop_chip(unsigned int irq)
+{
+	struct irq_desc *desc = irq_to_desc(irq);
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&desc->lock, flags);
+	WRITE_ONCE(desc->irq_data.chip, &no_irq_chip);
+	raw_spin_unlock_irqrestore(&desc->lock, flags);
+}
+
+/**
+ * msi_device_domain_clear - Leave no message in the slot of an interrupt to be freed
+ * @data:	The interrupt in its device domain, of a direct store. Not activated, so
+ *		that the parent domain is not concerned
+ *
+ * Context: Task context. Takes the interrupt descriptor lock.
+ */
+void msi_device_domain_clear(struct irq_data *data)
+{
+	struct irq_desc *desc = irq_data_to_desc(data);
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&desc->lock, flags);
+	msi_device_domain_deactivate(data->domain, data);
+	raw_spin_unlock_irqrestore(&desc->lock, flags);
+}
+
+/**
  * msi_slot_clear - Leave no message in a slot whose interrupt is about to be freed
  * @slot:	The slot, of a deferred store
  *
@@ -363,8 +467,28 @@ void msi_slot_restore(struct msi_slot *slot)
 	if (can_mask)
 		msi_op_mask(slot);
 	msi_op_write_msg(slot, &slot->msg);
+	slot->dirty = 0;
 	if (can_mask && !slot->masked)
 		msi_op_unmask(slot);
+}
+
+/**
+ * msi_device_domain_set_lost - Choose what unmasks the slots of a store
+ * @store:	The store, a direct one which can mask
+ * @lost:	Slots which are dirty have no message and must not be unmasked
+ *
+ * Exchanges the callback, so that nothing has to be checked when nothing is lost.
+ * Whoever is in the other one holds the interrupt descriptor lock.
+ *
+ * Context: Any context.
+ */
+void msi_device_domain_set_lost(struct msi_dev_store *store, bool lost)
+{
+	struct msi_device_domain *dd = store->devdom;
+	bool mask_parent = dd->pops->flags & MSI_PARENT_MASK;
+
+	WRITE_ONCE(dd->chip.irq_unmask, lost ? msi_direct_part.unmask_lost[mask_parent] :
+					       msi_direct_part.unmask[mask_parent]);
 }
 
 /*
@@ -406,6 +530,8 @@ static int msi_device_domain_alloc(struct irq_domain *domain, unsigned int virq,
 		/* Takes the bus lock of the chip, so before there is one */
 		if (pops->handler)
 			__irq_set_handler(virq + i, pops->handler, 0, pops->handler_name);
+		/* Before there is a chip: without one, probe_irq_on() skips it */
+		irq_set_noprobe(virq + i);
 		ret = irq_domain_set_hwirq_and_chip(domain, virq + i, hwirq + i,
 						    &dd->chip, slot);
 		if (ret)
@@ -414,6 +540,9 @@ static int msi_device_domain_alloc(struct irq_domain *domain, unsigned int virq,
 	return 0;
 
 free_irqs:
+	/* The bus lock must not be waited for with the lock of all interrupt domains held */
+	for (i = 0; i < nr_irqs; i++)
+		msi_device_domain_drop_chip(virq + i);
 	irq_domain_free_irqs_top(domain, virq, nr_irqs);
 	return ret;
 }
@@ -474,36 +603,27 @@ static void msi_template_refused(struct device *dev, const struct msi_storage_te
 	dev_err(dev, "%s: Invalid message store: %s\n", tmpl->name ?: "(null)", error);
 }
 
-/* Whether something is in the part of a module which is read only */
-static bool module_rodata(const struct module *mod, const void *addr)
-{
-#ifdef CONFIG_MODULES
-	return (unsigned long)(addr - mod->core_layout.base) < mod->core_layout.ro_size;
-#else
-	return false;
-#endif
-}
-
 /*
- * What is const is in read only memory, and so can't be changed behind the back of
- * the checks above, and it belongs to the module which has to be pinned for it.
+ * Template and ops exist as long as the module that is pinned for them. In the kernel
+ * itself they are in read only memory, so that nobody changes them after the checks
+ * above. In a module that depends on the architecture: constants with relocations can
+ * be in .data.rel.ro, which is loaded as writable data.
  */
 static const char *msi_template_place_error(const struct msi_storage_template *tmpl)
 {
+	unsigned long addr = (unsigned long)tmpl, ops = (unsigned long)tmpl->ops;
 	struct module *owner;
-
-	if (is_kernel_rodata((unsigned long)tmpl) && is_kernel_rodata((unsigned long)tmpl->ops))
-		return tmpl->owner ? "its owner is not where the storage ops are" : NULL;
+	bool constant;
 
 	preempt_disable();
-	owner = __module_address((unsigned long)tmpl->ops);
+	owner = __module_address(ops);
+	constant = owner ? within_module_core(addr, owner) && within_module_core(ops, owner) :
+			   is_kernel_rodata(addr) && is_kernel_rodata(ops);
 	preempt_enable();
 
-	if (owner && owner != tmpl->owner)
-		return "its owner is not where the storage ops are";
-	if (!owner || !module_rodata(owner, tmpl) || !module_rodata(owner, tmpl->ops))
+	if (!constant)
 		return "it or the storage ops are not constant";
-	return NULL;
+	return owner != tmpl->owner ? "its owner is not where the storage ops are" : NULL;
 }
 
 /* Why the parent cannot carry what comes out of the template, NULL if it can */
@@ -517,6 +637,25 @@ static const char *msi_parent_error(const struct msi_storage_template *tmpl,
 	if (pops->chip_flags & IRQCHIP_MASK_ON_SUSPEND)
 		return "a deferred store can't be masked late in suspend";
 	return NULL;
+}
+
+/* The storage ops of a device that is gone, see msi_device_gone() */
+static int msi_gone_init_slot(struct msi_storage *storage, struct msi_slot *slot)
+{
+	return -ENODEV;
+}
+
+static void msi_gone_write_msg(struct msi_storage *storage, struct msi_slot *slot,
+			       const struct msi_msg *msg)
+{
+}
+
+static void msi_gone_set_mask(struct msi_storage *storage, struct msi_slot *slot) { }
+
+static int msi_gone_sync(struct msi_storage *storage, struct msi_slot *slot,
+			 unsigned int what)
+{
+	return 0;
 }
 
 /**
@@ -565,12 +704,27 @@ int msi_store_init(struct device *dev, struct msi_dev_store *store,
 		}
 	}
 
-	store->tmpl = tmpl;
-	store->storage.ops = tmpl->ops;
 	store->storage.dev = dev;
 	store->storage.id = store->id;
 	store->storage.size = size;
 	store->storage.priv = priv;
+
+	store->gone = *tmpl->ops;
+	store->gone.init_slot = msi_gone_init_slot;
+	store->gone.lock = NULL;
+	store->gone.is_masked = NULL;
+	if (tmpl->ops->write_msg)
+		store->gone.write_msg = msi_gone_write_msg;
+	if (tmpl->ops->mask)
+		store->gone.mask = msi_gone_set_mask;
+	if (tmpl->ops->unmask)
+		store->gone.unmask = msi_gone_set_mask;
+	if (tmpl->ops->sync)
+		store->gone.sync = msi_gone_sync;
+
+	WRITE_ONCE(store->storage.ops, tmpl->ops);
+	/* msi_device_gone() exchanges the ops of a store that has a template */
+	smp_store_release(&store->tmpl, tmpl);
 
 	if (tmpl->ops->sync) {
 		ret = msi_deferred_init(store);
@@ -599,6 +753,15 @@ void msi_store_exit(struct msi_dev_store *store)
 	module_put(store->tmpl->owner);
 	memset(&store->storage, 0, sizeof(store->storage));
 	store->tmpl = NULL;
+}
+
+/* handle_fasteoi_irq() and others load the chip before they take the lock */
+static void msi_device_domain_free(struct rcu_head *rcu)
+{
+	struct msi_device_domain *dd = container_of(rcu, struct msi_device_domain, rcu);
+
+	kfree(dd->name);
+	kfree(dd);
 }
 
 /**
@@ -654,6 +817,7 @@ int msi_device_domain_create(struct msi_dev_store *store, struct irq_domain *par
 		goto free_dd;
 
 	dd->pops = pops;
+	dd->parent = parent;
 	msi_device_domain_init_chip(dd, tmpl, pops);
 
 	fwnode = irq_domain_alloc_named_fwnode(dd->name);
@@ -715,6 +879,5 @@ void msi_device_domain_remove(struct msi_dev_store *store)
 		dd->pops->teardown(dd->domain, store->storage.dev, &dd->alloc_info);
 	irq_domain_remove(dd->domain);
 	irq_domain_free_fwnode(fwnode);
-	kfree(dd->name);
-	kfree(dd);
+	call_rcu(&dd->rcu, msi_device_domain_free);
 }

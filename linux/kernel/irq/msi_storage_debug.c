@@ -31,6 +31,7 @@ static const char *const msi_contract_text[] = {
 	[MSI_CONTRACT_NOT_MASKED]	= "did not mask the slot",
 	[MSI_CONTRACT_NOT_UNMASKED]	= "did not unmask the slot",
 	[MSI_CONTRACT_MASK_STATE]	= "changed the mask state",
+	[MSI_CONTRACT_RESULT]		= "returned neither 0 nor an error code",
 };
 
 static_assert(ARRAY_SIZE(msi_contract_text) == MSI_NR_CONTRACTS);
@@ -117,6 +118,13 @@ static void msi_check_mask(struct msi_slot *slot, bool masked, const char *op,
 		msi_report(slot->storage, slot, op, rule);
 }
 
+/* msi_op_result() makes an error of it */
+static void msi_check_result(const struct msi_context *ctx, int ret)
+{
+	if (ret > 0 || ret < -MAX_ERRNO)
+		msi_report(ctx->storage, ctx->slot, ctx->op, MSI_CONTRACT_RESULT);
+}
+
 int msi_debug_init_slot(struct msi_slot *slot)
 {
 	MSI_CONTEXT(slot->storage, slot, "init_slot", false);
@@ -125,6 +133,7 @@ int msi_debug_init_slot(struct msi_slot *slot)
 	msi_enter(&ctx);
 	ret = slot->storage->ops->init_slot(slot->storage, slot);
 	msi_leave(&ctx);
+	msi_check_result(&ctx, ret);
 	if (!ret && slot->masked)
 		msi_check_mask(slot, true, ctx.op, MSI_CONTRACT_INIT_UNMASKED);
 	return ret;
@@ -179,18 +188,19 @@ int msi_debug_sync(struct msi_slot *slot, unsigned int what)
 	msi_enter(&ctx);
 	ret = slot->storage->ops->sync(slot->storage, slot, what);
 	msi_leave(&ctx);
+	msi_check_result(&ctx, ret);
 	if (!ret && (what & MSI_SYNC_MASK))
 		msi_check_mask(slot, slot->masked, ctx.op, slot->masked ?
 			       MSI_CONTRACT_NOT_MASKED : MSI_CONTRACT_NOT_UNMASKED);
 	return ret;
 }
 
-void msi_debug_lock(struct msi_storage *storage)
+void msi_debug_lock(struct msi_storage *storage, void (*lock)(struct msi_storage *storage))
 {
 	MSI_CONTEXT(storage, NULL, "lock", false);
 
 	msi_enter(&ctx);
-	storage->ops->lock(storage);
+	lock(storage);
 	msi_leave(&ctx);
 }
 

@@ -623,6 +623,8 @@ int msi_test_op_init_slot(struct msi_storage *storage, struct msi_slot *slot)
 			"" : "[wrong mask state]");
 	if (hw->bad_cookie && slot->cookie.value == hw->bad_cookie)
 		ret = -EINVAL;
+	if (hw->init_hook)
+		hw->init_hook(hw, slot);
 	if (ret)
 		return ret;
 
@@ -653,6 +655,8 @@ void msi_test_op_free_slot(struct msi_storage *storage, struct msi_slot *slot)
 
 	msi_test_called(hw->mt, "free(%u)%s%s", slot->index, msi_test_op_not_task(storage),
 			s->used && s->index == slot->index ? "" : "[wrong slot]");
+	if (hw->free_hook)
+		hw->free_hook(hw, slot);
 	irq_work_sync(&s->work);
 	s->used = false;
 	hw->used--;

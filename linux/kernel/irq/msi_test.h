@@ -137,6 +137,8 @@ struct msi_test_slot {
  * @sync_ret:		What sync() returns
  * @sync_index:		The only slot which @sync_ret is for, or %MSI_ANY_INDEX
  * @sync_hook:		Called by sync() before it does anything
+ * @init_hook:		The same for init_slot()
+ * @free_hook:		The same for free_slot()
  */
 struct msi_test_hw {
 	struct msi_test		*mt;
@@ -154,6 +156,8 @@ struct msi_test_hw {
 	int			sync_ret;
 	unsigned int		sync_index;
 	void			(*sync_hook)(struct msi_test_hw *hw, struct msi_slot *slot);
+	void			(*init_hook)(struct msi_test_hw *hw, struct msi_slot *slot);
+	void			(*free_hook)(struct msi_test_hw *hw, struct msi_slot *slot);
 };
 
 /**
@@ -320,5 +324,13 @@ do {									\
 		msleep(1 + jiffies_to_msecs(1));			\
 	__done;								\
 })
+
+/* A slot is not dirty any more while its sync() runs, with the bus lock held */
+static inline bool msi_test_synced(const struct msi_slot *slot)
+{
+	struct msi_dev_store *store = container_of(slot->storage, struct msi_dev_store, storage);
+
+	return !READ_ONCE(slot->dirty) && !mutex_is_locked(&store->bus_lock);
+}
 
 #endif /* KERNEL_IRQ_MSI_TEST_H */

@@ -22,12 +22,12 @@ static const char *const contract_op_names[CONTRACT_OPS] = {
 };
 
 enum contract_wrong {
-	NOTHING, SLEEP, IRQS_OFF, IRQS_ON, PREEMPT_OFF, PREEMPT_ON, WRONG_MASK
+	NOTHING, SLEEP, IRQS_OFF, IRQS_ON, PREEMPT_OFF, PREEMPT_ON, WRONG_MASK, WRONG_RESULT
 };
 
 static const char *const contract_wrong_names[] = {
 	"nothing wrong", "sleeps", "disables interrupts", "enables interrupts",
-	"disables preemption", "enables preemption", "wrong mask state",
+	"disables preemption", "enables preemption", "wrong mask state", "wrong result",
 };
 
 /* What goes wrong, in which op. The device's mask bit is in msi_slot::ctrl */
@@ -61,14 +61,23 @@ static bool misbehave(enum contract_op op)
 		break;
 	case WRONG_MASK:
 		return true;
+	case WRONG_RESULT:
+		/* See contract_result() */
+		break;
 	}
 	return false;
+}
+
+/* As of wait_for_completion_timeout() */
+static int contract_result(enum contract_op op)
+{
+	return op == contract_where && contract_wrong == WRONG_RESULT ? 5 : 0;
 }
 
 static int contract_init_slot(struct msi_storage *storage, struct msi_slot *slot)
 {
 	slot->ctrl = !misbehave(INIT_SLOT);
-	return 0;
+	return contract_result(INIT_SLOT);
 }
 
 static void contract_free_slot(struct msi_storage *storage, struct msi_slot *slot)
@@ -96,7 +105,7 @@ static void contract_unmask(struct msi_storage *storage, struct msi_slot *slot)
 static int contract_sync(struct msi_storage *storage, struct msi_slot *slot, unsigned int what)
 {
 	slot->ctrl = misbehave(SYNC) ? !slot->masked : slot->masked;
-	return 0;
+	return contract_result(SYNC);
 }
 
 static void contract_lock(struct msi_storage *storage)
@@ -244,7 +253,7 @@ static void call_op(struct contract *c, enum contract_op op)
 		msi_debug_sync(slot, MSI_SYNC_MASK);
 		break;
 	case LOCK:
-		msi_debug_lock(slot->storage);
+		msi_debug_lock(slot->storage, slot->storage->ops->lock);
 		break;
 	case UNLOCK:
 		msi_debug_unlock(slot->storage);
@@ -493,6 +502,9 @@ static void contract_report(struct kunit *test)
 		[MSI_CONTRACT_MASK_STATE] = {
 			WRITE_MSG, WRONG_MASK, "storage ops: write_msg of slot 3",
 			"changed the mask state" },
+		[MSI_CONTRACT_RESULT] = {
+			SYNC, WRONG_RESULT, "storage ops: sync of slot 3",
+			"returned neither 0 nor an error code" },
 	};
 	struct contract *c = contract_init(test);
 	char buf[512], line[128];

@@ -236,7 +236,7 @@ static int walk_allocate(struct msi_desc *desc, void *arg)
 	KUNIT_EXPECT_EQ(test, msi_domain_alloc_irqs(w->mt->parent.domain, dev, 1), -EDEADLK);
 	again = msi_on_each_desc(dev, w->id, MSI_DESC_ALL, walk_step, w);
 	KUNIT_EXPECT_EQ(test, again, -EDEADLK);
-	KUNIT_EXPECT_EQ(test, msi_store_suspend(dev, w->id), -EDEADLK);
+	KUNIT_EXPECT_EQ(test, msi_store_suspend(dev, w->id, true), -EDEADLK);
 	KUNIT_EXPECT_EQ(test, msi_store_resume(dev, w->id), -EDEADLK);
 
 	/* Another task has to wait, and nothing else */

@@ -304,7 +304,7 @@ static void deferred_level(struct kunit *test)
 		msi_test_fire(mt, d->hw, 0);
 		KUNIT_EXPECT_TRUE(test, msi_test_wait(atomic_read(&mt->handled) == i));
 	}
-	KUNIT_EXPECT_TRUE(test, msi_test_wait(!slot_of(d, 0)->dirty));
+	KUNIT_EXPECT_TRUE(test, msi_test_wait(msi_test_synced(slot_of(d, 0))));
 	msleep(50);
 	/* On SMP another CPU can sync between mask and unmask */
 	if (num_online_cpus() == 1)
@@ -346,7 +346,7 @@ static void deferred_threaded(struct kunit *test)
 		}
 		synchronize_irq(irq);
 		KUNIT_EXPECT_FALSE(test, slot_of(d, 2)->next_masked);
-		KUNIT_EXPECT_TRUE(test, msi_test_wait(!slot_of(d, 2)->dirty));
+		KUNIT_EXPECT_TRUE(test, msi_test_wait(msi_test_synced(slot_of(d, 2))));
 		KUNIT_EXPECT_FALSE(test, hw_slot(d, 2)->masked);
 		free_irq(irq, mt);
 		KUNIT_EXPECT_TRUE(test, hw_slot(d, 2)->masked);
@@ -437,7 +437,7 @@ static void deferred_while_syncing(struct kunit *test)
 	KUNIT_EXPECT_GE(test, count_log(d->mt, "sync(0,"), 2);
 	KUNIT_EXPECT_NE(test, slot_of(d, 0)->dirty, 0);
 	d->hw->sync_ret = 0;
-	KUNIT_EXPECT_TRUE(test, msi_test_wait(!slot_of(d, 0)->dirty));
+	KUNIT_EXPECT_TRUE(test, msi_test_wait(msi_test_synced(slot_of(d, 0))));
 	KUNIT_EXPECT_TRUE(test, hw_slot(d, 0)->masked);
 	KUNIT_EXPECT_EQ(test, hw_slot(d, 0)->msg.data, 0x1dd);
 
@@ -545,7 +545,7 @@ static void deferred_retry(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, hw_slot(d, 0)->masked);
 
 	/* Next time it starts from the beginning. A change is tried at once, too */
-	KUNIT_EXPECT_TRUE(test, msi_test_wait(!slot_of(d, 0)->dirty));
+	KUNIT_EXPECT_TRUE(test, msi_test_wait(msi_test_synced(slot_of(d, 0))));
 	deferred_tried = 0;
 	d->hw->sync_ret = -EIO;
 	disable_irq(d->maps[0].virq);
@@ -562,7 +562,7 @@ static void deferred_retry(struct kunit *test)
 	/* Nobody knows what it is, and so it has to be told all, although nothing changes */
 	d->hw->sync_ret = 0;
 	msi_test_log_reset(d->mt);
-	KUNIT_EXPECT_TRUE(test, msi_test_wait(!slot_of(d, 0)->dirty));
+	KUNIT_EXPECT_TRUE(test, msi_test_wait(msi_test_synced(slot_of(d, 0))));
 	snprintf(line, sizeof(line), "sync(0,msg=%x,mask=0)", slot_of(d, 0)->msg.data);
 	KUNIT_EXPECT_NE(test, slot_of(d, 0)->msg.data, 0);
 	KUNIT_EXPECT_EQ_MSG(test, count_log(d->mt, line), 1, "%s", line);
@@ -571,6 +571,67 @@ static void deferred_retry(struct kunit *test)
 	d->hw->sync_hook = NULL;
 	free_irq(d->maps[0].virq, d->mt);
 	free_irq(d->maps[1].virq, d->mt);
+	deferred_exit(d);
+}
+
+/* Change the mask of a slot and fail to tell the device */
+static void deferred_fail(struct deferred *d, unsigned int i, bool masked)
+{
+	d->hw->sync_ret = -EIO;
+	d->hw->sync_index = d->maps[i].index;
+	msi_store_lock(d->store);
+	set_mask(d, i, masked);
+	msi_store_sync_unlock(d->store);
+	KUNIT_EXPECT_NE(d->mt->test, slot_of(d, i)->dirty, 0);
+}
+
+/* A slot that fails now does not wait for one that has failed for long */
+static void deferred_retry_another(struct kunit *test)
+{
+	struct deferred *d = deferred_init(test);
+	unsigned long start;
+
+	deferred_tried = 0;
+	d->hw->sync_hook = hook_try;
+	deferred_fail(d, 0, false);
+	KUNIT_ASSERT_TRUE(test, msi_test_wait(READ_ONCE(deferred_tried) >= TRIES + 1));
+
+	/* The next try of slot 0 is not due for more than a second */
+	start = jiffies;
+	deferred_fail(d, 1, false);
+	d->hw->sync_ret = 0;
+	KUNIT_EXPECT_TRUE(test, msi_test_wait(msi_test_synced(slot_of(d, 1))));
+	KUNIT_EXPECT_LT(test, jiffies - start, HZ);
+	KUNIT_EXPECT_FALSE(test, hw_slot(d, 1)->masked);
+
+	d->hw->sync_hook = NULL;
+	KUNIT_EXPECT_TRUE(test, msi_test_wait(msi_test_synced(slot_of(d, 0))));
+	deferred_exit(d);
+}
+
+/* The last chance to tell the device is taken, although nothing is new */
+static void deferred_last_chance(struct kunit *test)
+{
+	struct deferred *d = deferred_init(test);
+
+	deferred_fail(d, 0, false);
+	d->hw->sync_ret = 0;
+	KUNIT_EXPECT_EQ(test, msi_store_suspend(d->mt->dev, d->id, true), 0);
+	KUNIT_EXPECT_FALSE(test, hw_slot(d, 0)->masked);
+	KUNIT_EXPECT_EQ(test, slot_of(d, 0)->dirty, 0);
+	KUNIT_EXPECT_EQ(test, msi_store_resume(d->mt->dev, d->id), 0);
+
+	deferred_request(d, 1);
+	d->hw->sync_ret = -EIO;
+	d->hw->sync_index = 1;
+	free_irq(d->maps[1].virq, d->mt);
+	KUNIT_EXPECT_FALSE(test, hw_slot(d, 1)->masked);
+	d->hw->sync_ret = 0;
+	msi_test_log_reset(d->mt);
+	msi_store_free_irq(d->mt->dev, d->id, d->maps[1]);
+	KUNIT_EXPECT_EQ(test, count_log(d->mt, "sync(1,msg=0,mask=1)"), 1);
+
+	d->maps[1] = msi_test_alloc(d->mt, d->id, 1);
 	deferred_exit(d);
 }
 
@@ -598,7 +659,7 @@ static void deferred_error_of_another(struct kunit *test)
 		msi_store_free_irqs(d->mt->dev, d->id, maps, 2);
 
 	d->hw->sync_ret = 0;
-	KUNIT_EXPECT_TRUE(test, msi_test_wait(!slot_of(d, 0)->dirty));
+	KUNIT_EXPECT_TRUE(test, msi_test_wait(msi_test_synced(slot_of(d, 0))));
 	deferred_exit(d);
 }
 
@@ -614,13 +675,13 @@ static void deferred_suspended(struct kunit *test)
 
 	/* What was recorded before is the last which reaches the device */
 	set_mask(d, 3, false);
-	KUNIT_EXPECT_EQ(test, msi_store_suspend(d->mt->dev, d->id), 0);
+	KUNIT_EXPECT_EQ(test, msi_store_suspend(d->mt->dev, d->id, true), 0);
 	KUNIT_EXPECT_FALSE(test, hw_slot(d, 3)->masked);
 	KUNIT_EXPECT_TRUE(test, msi_deferred_is_suspended(d->store));
 	d->hw->offline = true;
 	msi_test_log_reset(d->mt);
 
-	KUNIT_EXPECT_EQ(test, msi_store_suspend(d->mt->dev, d->id), 0);
+	KUNIT_EXPECT_EQ(test, msi_store_suspend(d->mt->dev, d->id, true), 0);
 	msi_restore_stores(d->mt->dev);
 	KUNIT_EXPECT_TRUE(test, msi_deferred_is_suspended(d->store));
 	free_irq(d->maps[1].virq, d->mt);
@@ -672,7 +733,7 @@ static void deferred_resume_fails(struct kunit *test)
 	struct deferred *d = deferred_init(test);
 
 	deferred_request(d, 2);
-	KUNIT_EXPECT_EQ(test, msi_store_suspend(d->mt->dev, d->id), 0);
+	KUNIT_EXPECT_EQ(test, msi_store_suspend(d->mt->dev, d->id, true), 0);
 	d->hw->sync_ret = -EIO;
 	d->hw->sync_index = 2;
 	KUNIT_EXPECT_EQ(test, msi_store_resume(d->mt->dev, d->id), -EIO);
@@ -681,14 +742,14 @@ static void deferred_resume_fails(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, slot_of(d, 3)->dirty, 0);
 
 	/* A suspension in between: It is not tried then */
-	KUNIT_EXPECT_EQ(test, msi_store_suspend(d->mt->dev, d->id), 0);
+	KUNIT_EXPECT_EQ(test, msi_store_suspend(d->mt->dev, d->id, true), 0);
 	d->hw->offline = true;
 	msleep(400);
 	d->hw->offline = false;
 	KUNIT_EXPECT_EQ(test, msi_store_resume(d->mt->dev, d->id), -EIO);
 
 	d->hw->sync_ret = 0;
-	KUNIT_EXPECT_TRUE(test, msi_test_wait(!slot_of(d, 2)->dirty));
+	KUNIT_EXPECT_TRUE(test, msi_test_wait(msi_test_synced(slot_of(d, 2))));
 	KUNIT_EXPECT_FALSE(test, hw_slot(d, 2)->masked);
 	free_irq(d->maps[2].virq, d->mt);
 	deferred_exit(d);
@@ -699,7 +760,7 @@ static void deferred_remove_suspended(struct kunit *test)
 	struct deferred *d = deferred_init(test);
 
 	deferred_request(d, 0);
-	KUNIT_EXPECT_EQ(test, msi_store_suspend(d->mt->dev, d->id), 0);
+	KUNIT_EXPECT_EQ(test, msi_store_suspend(d->mt->dev, d->id, true), 0);
 	d->hw->offline = true;
 	free_irq(d->maps[0].virq, d->mt);
 	msi_remove_store(d->mt->dev, d->id);
@@ -846,7 +907,7 @@ static void walk_step(struct deferred *d, struct walker *walkers, struct rnd_sta
 		d->hw->sync_ret = 0;
 		break;
 	case 14:
-		msi_store_suspend(d->mt->dev, d->id);
+		msi_store_suspend(d->mt->dev, d->id, true);
 		break;
 	case 15:
 		msi_store_resume(d->mt->dev, d->id);
@@ -913,6 +974,8 @@ static struct kunit_case msi_deferred_cases[] = {
 	KUNIT_CASE(deferred_while_syncing),
 	KUNIT_CASE(deferred_alloc_fails),
 	KUNIT_CASE(deferred_retry),
+	KUNIT_CASE(deferred_retry_another),
+	KUNIT_CASE(deferred_last_chance),
 	KUNIT_CASE(deferred_error_of_another),
 	KUNIT_CASE(deferred_suspended),
 	KUNIT_CASE(deferred_resume_fails),

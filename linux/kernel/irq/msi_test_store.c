@@ -6,11 +6,15 @@
  * suspend and restore, and what is left by drivers which forget something.
  */
 #include <linux/cpu.h>
+#include <linux/ctype.h>
 #include <linux/delay.h>
 #include <linux/interrupt.h>
 #include <linux/kernfs.h>
 #include <linux/kthread.h>
 #include <linux/panic.h>
+#include <linux/slab.h>
+
+#include <trace/events/kmem.h>
 
 #include "msi_test.h"
 
@@ -320,7 +324,7 @@ static void store_first(struct kunit *test)
 	i = msi_test_create(mt, MSI_TEST_DIRECT, 4, hw[0]);
 	KUNIT_EXPECT_GT(test, i, id[2]);
 	expect_error(mt, alloc_irq(mt, id[0], 1), -ENODEV);
-	KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, id[0]), -ENODEV);
+	KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, id[0], true), -ENODEV);
 
 	msi_remove_store(mt->dev, id[1]);
 	msi_remove_store(mt->dev, id[2]);
@@ -341,9 +345,9 @@ static void store_none(struct kunit *test)
 		expect_error(mt, alloc_irq(mt, MSI_FIRST_STORE, 0), -ENODEV);
 		KUNIT_EXPECT_EQ(test, msi_store_alloc_irqs(mt->dev, 1, 1, 2, NULL, NULL, maps),
 				-ENODEV);
-		KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, 1), -ENODEV);
+		KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, 1, true), -ENODEV);
 		KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, 1), -ENODEV);
-		KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, MSI_DEFAULT_STORE), -ENODEV);
+		KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, MSI_DEFAULT_STORE, true), -ENODEV);
 		KUNIT_EXPECT_FALSE(test, msi_has_created_stores(mt->dev));
 		KUNIT_EXPECT_EQ(test, msi_get_virq(mt->dev, 0), 0);
 		msi_restore_stores(mt->dev);
@@ -352,6 +356,28 @@ static void store_none(struct kunit *test)
 		KUNIT_ASSERT_EQ(test, msi_setup_device_data(mt->dev), 0);
 	}
 	MSI_TEST_EXPECT_LOG(mt, "");
+}
+
+/* What probe_irq_on() starts is what nobody has requested */
+static void store_probe(struct kunit *test)
+{
+	struct msi_map map[MSI_TEST_TEMPLATES];
+	struct msi_test *mt = test->priv;
+	int id[MSI_TEST_TEMPLATES];
+	enum msi_test_kind kind;
+
+	for (kind = 0; kind < MSI_TEST_TEMPLATES; kind++) {
+		id[kind] = msi_test_create(mt, kind, 4, more_hw(mt));
+		map[kind] = msi_test_alloc(mt, id[kind], 1);
+		KUNIT_EXPECT_FALSE(test, irq_settings_can_probe(irq_to_desc(map[kind].virq)));
+	}
+
+	msi_test_log_reset(mt);
+	probe_irq_off(probe_irq_on());
+	MSI_TEST_EXPECT_LOG(mt, "");
+
+	for (kind = 0; kind < MSI_TEST_TEMPLATES; kind++)
+		msi_remove_store(mt->dev, id[kind]);
 }
 
 /* --- Freeing what is not there ---------------------------------------------- */
@@ -459,7 +485,7 @@ static void batch_log(struct kunit *test)
 	msi_store_free_irqs(mt->dev, id, maps, 3);
 	MSI_TEST_WANT(mt, lock, "lock");
 	for (i = 0; i < 3; i++) {
-		MSI_TEST_WANT(mt, early && !reserve, "msg(%d)=0", maps[i].index);
+		MSI_TEST_WANT(mt, early, "msg(%d)=0", maps[i].index);
 		MSI_TEST_WANT(mt, (early || deferred) && !reserve, "p.deactivate");
 	}
 	for (i = 0; i < 3; i++)
@@ -836,6 +862,39 @@ static void default_multi(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mt->hw.used, 0);
 }
 
+/* What is written early is not left behind, whether it was requested or not */
+static void default_early(struct kunit *test)
+{
+	struct msi_desc init = { .nvec_used = 4 };
+	struct msi_test *mt = test->priv;
+	unsigned int i;
+
+	KUNIT_ASSERT_EQ(test, msi_setup_device_data(mt->dev), 0);
+	msi_lock_descs(mt->dev);
+	KUNIT_EXPECT_EQ(test, setup_default(mt, MSI_TEST_DIRECT_EARLY, 8), 0);
+	KUNIT_EXPECT_EQ(test, msi_add_msi_desc(mt->dev, &init), 0);
+	KUNIT_EXPECT_EQ(test, msi_default_store_alloc_irqs(mt->dev), 0);
+	msi_unlock_descs(mt->dev);
+
+	for (i = 0; i < 4; i++)
+		KUNIT_EXPECT_EQ(test, msi_test_find(&mt->hw, i)->msg.data, 0x100 + i);
+
+	KUNIT_ASSERT_EQ(test, request_irq(msi_get_virq(mt->dev, 1), msi_test_handler, 0,
+					  "msi_kunit", mt), 0);
+	free_irq(msi_get_virq(mt->dev, 1), mt);
+	KUNIT_EXPECT_EQ(test, msi_test_find(&mt->hw, 1)->msg.data, 0);
+
+	msi_lock_descs(mt->dev);
+	msi_default_store_free_irqs(mt->dev);
+	for (i = 0; i < 4; i++) {
+		KUNIT_EXPECT_TRUE(test, msi_test_find(&mt->hw, i)->masked);
+		KUNIT_EXPECT_EQ(test, msi_test_find(&mt->hw, i)->msg.data, 0);
+	}
+	msi_free_msi_descs(mt->dev);
+	msi_unlock_descs(mt->dev);
+	KUNIT_EXPECT_EQ(test, mt->hw.used, 0);
+}
+
 /* One at a time, as for MSI-X which is enabled */
 static void default_dynamic(struct kunit *test)
 {
@@ -922,12 +981,14 @@ static int add_store(char *buf, int id, const char *name, const char *kind, unsi
 static void debugfs_text(struct kunit *test)
 {
 	static const char row[] = " %-8u %6d 0x%016llx 0x%016x %08x %s\n";
-	union msi_instance_cookie cookie = { .value = 0xc00c1e };
+	union msi_instance_cookie cookie = { .value = 0xfffff }, pointer = { };
 	struct msi_test *mt = test->priv;
 	struct msi_map map[3];
 	struct msi_slot *slot;
 	int direct, deferred;
+	unsigned long hash = 0;
 	char *want, *buf;
+	char address[20];
 	int n;
 
 	if (!IS_ENABLED(CONFIG_GENERIC_IRQ_DEBUGFS))
@@ -941,7 +1002,12 @@ static void debugfs_text(struct kunit *test)
 	KUNIT_EXPECT_STREQ(test, msi_test_read(debugfs_file, buf, 4096, true), "no file");
 	direct = msi_test_create(mt, MSI_TEST_DIRECT, 8, more_hw(mt));
 	deferred = msi_test_create(mt, MSI_TEST_DEFERRED, 1 << 20, &mt->hw);
-	map[0] = msi_test_alloc(mt, direct, 3);
+	pointer.ptr = mt;
+	/* Without a random number yet, nothing is shown */
+	ptr_to_hashval(mt, &hash);
+	snprintf(address, sizeof(address), "%lx", (unsigned long)mt);
+	map[0] = msi_store_alloc_irq(mt->dev, direct, 3, NULL, &pointer);
+	KUNIT_ASSERT_EQ(test, map[0].index, 3);
 	map[1] = msi_test_alloc(mt, deferred, 2);
 	map[2] = msi_store_alloc_irq(mt->dev, deferred, 0xfffff, NULL, &cookie);
 	KUNIT_ASSERT_EQ(test, map[2].index, 0xfffff);
@@ -949,19 +1015,20 @@ static void debugfs_text(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, request_irq(map[2].virq, msi_test_handler, 0, "msi_kunit", mt), 0);
 
 	n = add_store(want, direct, "direct", "direct", 8, 1);
-	n += sprintf(want + n, row, 3, map[0].virq, 0ULL, 0xfee00000, 0x100, "unmasked");
+	n += sprintf(want + n, row, 3, map[0].virq, (u64)hash, 0xfee00000, 0x100, "unmasked");
 	n += add_store(want + n, deferred, "deferred", "deferred", 1 << 20, 2);
 	n += sprintf(want + n, row, 2, map[1].virq, 0ULL, 0xfee00000, 0x101, "masked");
 	sprintf(want + n, row, 0xfffff, map[2].virq, cookie.value, 0xfee00000, 0x102, "unmasked");
 	KUNIT_EXPECT_STREQ(test, msi_test_read(debugfs_file, buf, 4096, true), want);
+	KUNIT_EXPECT_NULL(test, strstr(buf, address));
 
 	/* What the core wants is shown, and that the device has not been told yet */
-	KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, deferred), 0);
+	KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, deferred, true), 0);
 	slot = msi_test_irq_slot(map[2].virq);
 	msi_deferred_set_mask(slot, true);
 	free_irq(map[0].virq, mt);
 	n = add_store(want, direct, "direct", "direct", 8, 1);
-	n += sprintf(want + n, row, 3, map[0].virq, 0ULL, 0, 0, "masked");
+	n += sprintf(want + n, row, 3, map[0].virq, (u64)hash, 0, 0, "masked");
 	n += add_store(want + n, deferred, "deferred", "deferred, suspended", 1 << 20, 2);
 	n += sprintf(want + n, row, 2, map[1].virq, 0ULL, 0xfee00000, 0x101, "masked");
 	sprintf(want + n, row, 0xfffff, map[2].virq, cookie.value, 0xfee00000, 0x102,
@@ -1057,6 +1124,69 @@ static void forget(struct msi_test_hw *hw)
 	}
 }
 
+/* An interrupt can be unmasked while the device comes back, its slot cannot */
+static void restore_unmask(struct kunit *test)
+{
+	enum msi_test_kind kind = kind_of(test);
+	struct msi_test *mt = test->priv;
+	struct msi_map maps[2];
+	struct msi_test_slot *s;
+	unsigned int i;
+	int id;
+
+	if (msi_test_is_deferred(kind) || !msi_test_can_mask(kind))
+		kunit_skip(test, "the device is told later, or cannot mask");
+
+	id = msi_test_create(mt, kind, 8, &mt->hw);
+	for (i = 0; i < 2; i++) {
+		maps[i] = msi_test_alloc(mt, id, i);
+		irq_modify_status(maps[i].virq, 0, _IRQ_DISABLE_UNLAZY);
+		KUNIT_ASSERT_EQ(test, request_irq(maps[i].virq, msi_test_handler, 0, "msi_kunit",
+						  mt), 0);
+		disable_irq(maps[i].virq);
+	}
+
+	/* Reset: all slots are masked, and have no message */
+	for (i = 0; i < 2; i++) {
+		s = msi_test_find(&mt->hw, i);
+		KUNIT_EXPECT_TRUE(test, s->masked);
+		memset(&s->msg, 0, sizeof(s->msg));
+	}
+	msi_lose_stores(mt->dev);
+	msi_test_fire(mt, &mt->hw, 0);
+	msi_test_log_reset(mt);
+
+	enable_irq(maps[0].virq);
+	KUNIT_EXPECT_NULL(test, strstr(mt->log.buf, "unmask("));
+	KUNIT_EXPECT_TRUE(test, msi_test_find(&mt->hw, 0)->masked);
+	KUNIT_EXPECT_EQ(test, atomic_read(&mt->handled), 0);
+
+	msi_restore_stores(mt->dev);
+	msi_test_expect_same(mt, &mt->hw, maps, 2);
+	KUNIT_EXPECT_TRUE(test, msi_test_wait(atomic_read(&mt->handled) == 1));
+	KUNIT_EXPECT_NULL(test, strstr(mt->log.buf, "lost"));
+
+	/* From here on at once. What was not unmasked meanwhile is as it was */
+	KUNIT_EXPECT_TRUE(test, msi_test_find(&mt->hw, 1)->masked);
+	enable_irq(maps[1].virq);
+	KUNIT_EXPECT_FALSE(test, msi_test_find(&mt->hw, 1)->masked);
+	msi_test_fire(mt, &mt->hw, 1);
+	KUNIT_EXPECT_EQ(test, atomic_read(&mt->handled), 2);
+
+	/* Nobody has restored it: A driver can, and what was masked meanwhile stays so */
+	msi_lose_stores(mt->dev);
+	disable_irq(maps[1].virq);
+	KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, id), 0);
+	KUNIT_EXPECT_TRUE(test, msi_test_find(&mt->hw, 1)->masked);
+	enable_irq(maps[1].virq);
+	KUNIT_EXPECT_FALSE(test, msi_test_find(&mt->hw, 1)->masked);
+
+	for (i = 0; i < 2; i++)
+		free_irq(maps[i].virq, mt);
+	msi_store_free_irqs(mt->dev, id, maps, 2);
+	msi_remove_store(mt->dev, id);
+}
+
 static void restore(struct kunit *test)
 {
 	enum msi_test_kind kind = kind_of(test);
@@ -1098,7 +1228,7 @@ static void restore(struct kunit *test)
 	/* By the bus, unless it has to wait for the driver, and by the driver */
 	for (round = 0; round < 2; round++) {
 		if (round)
-			KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, id), 0);
+			KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, id, true), 0);
 		forget(&mt->hw);
 		msi_test_log_reset(mt);
 		if (round) {
@@ -1158,6 +1288,34 @@ static void forgotten_irq(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mt->parent.irqs, 0);
 }
 
+/* The handler of a demultiplexer, whose action belongs to the core */
+static void forgotten_chained(struct kunit *test)
+{
+	struct msi_test *mt = test->priv;
+	struct msi_map map[2];
+	char says[64];
+	u64 mark;
+	int id;
+
+	id = msi_test_create(mt, kind_of(test), 8, &mt->hw);
+	map[0] = msi_test_alloc(mt, id, 3);
+	map[1] = msi_test_alloc(mt, id, 4);
+	irq_set_chained_handler_and_data(map[0].virq, handle_simple_irq, mt);
+	KUNIT_ASSERT_TRUE(test, irq_desc_is_chained(irq_to_desc(map[0].virq)));
+	KUNIT_ASSERT_EQ(test, request_irq(map[1].virq, msi_test_handler, 0, "msi_kunit", mt), 0);
+	mark = mt->mark;
+
+	msi_remove_store(mt->dev, id);
+	snprintf(says, sizeof(says), "Interrupt %d was not freed by the driver", map[0].virq);
+	KUNIT_EXPECT_TRUE(test, msi_test_printed(mt, says));
+	/* What kfree() says about an object which is not its own */
+	mt->mark = mark;
+	KUNIT_EXPECT_FALSE(test, msi_test_printed(mt, "cut here"));
+	KUNIT_EXPECT_EQ(test, mt->hw.used, 0);
+	KUNIT_EXPECT_EQ(test, mt->hw.released, 1);
+	KUNIT_EXPECT_EQ(test, mt->parent.irqs, 0);
+}
+
 static void forgotten_store(struct kunit *test)
 {
 	struct msi_test *mt = test->priv;
@@ -1205,6 +1363,191 @@ static void forgotten_default(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, msi_test_printed(mt, says));
 	KUNIT_EXPECT_EQ(test, mt->hw.used, 0);
 	KUNIT_EXPECT_EQ(test, mt->hw.released, 1);
+}
+
+/* A domain without a reverse map, which still has interrupts or not */
+static void domain_in_use(struct kunit *test)
+{
+	static const struct irq_domain_ops ops = { };
+	struct msi_test *mt = test->priv;
+	struct irq_domain *domain;
+	unsigned int i;
+
+	skip_if_warnings_are_fatal(test);
+
+	for (i = 0; i < 2; i++) {
+		domain = irq_domain_create_hierarchy(mt->parent.root, IRQ_DOMAIN_FLAG_NO_LOOKUP, 0,
+						     NULL, &ops, NULL);
+		KUNIT_ASSERT_NOT_NULL(test, domain);
+		domain->mapcount = i;
+		irq_domain_remove(domain);
+		KUNIT_EXPECT_EQ(test, msi_test_printed(mt, "at kernel/irq/irqdomain.c"), i);
+	}
+}
+
+/* --- Who looks at what goes -------------------------------------------------- */
+
+/**
+ * struct late - Memory that is to be freed after a grace period
+ * @task:	Who must not free it
+ * @ptr:	The memory
+ * @frees:	How much of it was freed
+ * @early:	How much of that by @task
+ */
+struct late {
+	struct task_struct	*task;
+	const void		*ptr[2];
+	atomic_t		frees;
+	atomic_t		early;
+};
+
+static void late_kfree(void *data, unsigned long site, const void *ptr)
+{
+	struct late *late = data;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(late->ptr); i++) {
+		if (cmpxchg(&late->ptr[i], ptr, NULL) != ptr)
+			continue;
+		atomic_inc(&late->frees);
+		/* RCU callbacks run elsewhere, or in a softirq */
+		if (in_task() && current == late->task)
+			atomic_inc(&late->early);
+	}
+}
+
+/* An interrupt which comes in can still use the chip */
+static void store_freed_late(struct kunit *test)
+{
+	struct late *late = kunit_kzalloc(test, sizeof(*late), GFP_KERNEL);
+	struct msi_test *mt = test->priv;
+	struct msi_device_domain *dd;
+	int id;
+
+	if (!IS_ENABLED(CONFIG_TRACEPOINTS))
+		kunit_skip(test, "the kernel has no tracepoints");
+
+	KUNIT_ASSERT_NOT_NULL(test, late);
+	id = msi_test_create(mt, kind_of(test), 8, &mt->hw);
+	msi_test_alloc(mt, id, 3);
+	dd = msi_test_store(mt, id)->devdom;
+	late->task = current;
+	late->ptr[0] = dd;
+	late->ptr[1] = dd->name;
+	KUNIT_ASSERT_EQ(test, register_trace_kfree(late_kfree, late), 0);
+	msi_remove_store(mt->dev, id);
+	rcu_barrier();
+	unregister_trace_kfree(late_kfree, late);
+	tracepoint_synchronize_unregister();
+
+	KUNIT_EXPECT_EQ(test, atomic_read(&late->frees), 2);
+	KUNIT_EXPECT_EQ(test, atomic_read(&late->early), 0);
+}
+
+#define WALKS	200
+/* How long an interrupt stays locked */
+#define WALK_US	20
+
+/**
+ * struct walk - Readers of an interrupt that comes and goes
+ * @irq:	Its number
+ * @rounds:	What each reader has done
+ * @found:	How often the interrupt was there
+ * @wrong:	How often it changed while it was locked
+ */
+struct walk {
+	unsigned int	irq;
+	atomic_t	rounds[2];
+	atomic_t	found;
+	atomic_t	wrong;
+};
+
+/* As irq_debug_show(), for a longer time */
+static int walk_locked(void *data)
+{
+	struct irq_data *d, *parent;
+	struct walk *w = data;
+	struct irq_desc *desc;
+
+	while (!kthread_should_stop()) {
+		rcu_read_lock();
+		desc = irq_to_desc(READ_ONCE(w->irq));
+		if (desc) {
+			raw_spin_lock_irq(&desc->lock);
+			d = &desc->irq_data;
+			parent = READ_ONCE(d->parent_data);
+			if (parent) {
+				udelay(WALK_US);
+				atomic_inc(&w->found);
+				if (READ_ONCE(d->parent_data) != parent)
+					atomic_inc(&w->wrong);
+			}
+			raw_spin_unlock_irq(&desc->lock);
+		}
+		rcu_read_unlock();
+		atomic_inc(&w->rounds[0]);
+		cond_resched();
+	}
+	return 0;
+}
+
+static int walk_debugfs(void *data)
+{
+	char *buf = kzalloc(PAGE_SIZE, GFP_KERNEL), path[24];
+	struct walk *w = data;
+
+	while (!kthread_should_stop()) {
+		snprintf(path, sizeof(path), "irq/irqs/%u", READ_ONCE(w->irq));
+		if (buf && IS_ENABLED(CONFIG_GENERIC_IRQ_DEBUGFS))
+			msi_test_read(path, buf, PAGE_SIZE, true);
+		atomic_inc(&w->rounds[1]);
+		cond_resched();
+	}
+	kfree(buf);
+	return 0;
+}
+
+/* The levels of an interrupt stay while it is locked. KASAN notices what is used too long */
+static void store_walked(struct kunit *test)
+{
+	static int (*const what[])(void *) = { walk_locked, walk_debugfs };
+	struct walk *w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
+	struct task_struct *task[ARRAY_SIZE(what)];
+	struct msi_test *mt = test->priv;
+	unsigned long end = jiffies + 30 * HZ;
+	unsigned int i, round;
+	struct msi_map map;
+	int id;
+
+	KUNIT_ASSERT_NOT_NULL(test, w);
+	w->irq = UINT_MAX;
+	mt->quiet = true;
+	for (i = 0; i < ARRAY_SIZE(what); i++)
+		task[i] = kthread_run(what[i], w, "msi_kunit/%u", i);
+
+	for (round = 0; time_before(jiffies, end); round++) {
+		if (round >= WALKS && atomic_read(&w->rounds[0]) >= WALKS &&
+		    atomic_read(&w->rounds[1]) >= WALKS && atomic_read(&w->found))
+			break;
+		id = msi_create_store(mt->dev, &msi_test_templates[round % 2 * MSI_TEST_DEFERRED],
+				      8, &mt->hw);
+		map = alloc_irq(mt, id, 3);
+		WRITE_ONCE(w->irq, map.virq);
+		/* So that one CPU is enough */
+		if (round % 16 == 0)
+			schedule_timeout_uninterruptible(1);
+		msi_remove_store(mt->dev, id);
+		mt->hw.released = 0;
+	}
+	for (i = 0; i < ARRAY_SIZE(what); i++) {
+		if (!IS_ERR(task[i]))
+			kthread_stop(task[i]);
+	}
+	KUNIT_EXPECT_GE(test, round, WALKS);
+	KUNIT_EXPECT_GE(test, atomic_read(&w->rounds[0]), WALKS);
+	KUNIT_EXPECT_GE(test, atomic_read(&w->rounds[1]), WALKS);
+	KUNIT_EXPECT_GT(test, atomic_read(&w->found), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&w->wrong), 0);
 }
 
 /* --- All at once ------------------------------------------------------------ */
@@ -1266,26 +1609,21 @@ static int crowd_batch(void *data)
 	return 0;
 }
 
-/* As many slots as are in use have a line, in each of the stores */
+/* The line of each slot has all of a message or none */
 static bool is_torn(const char *buf)
 {
-	const char *line = buf;
-	unsigned int expected;
+	unsigned int index, irq, data;
+	u64 cookie, address;
+	const char *line;
 
-	while (*line) {
-		line = strstr(line, " used: ");
-		if (!line)
-			return false;
-		if (sscanf(line, " used: %u", &expected) != 1)
+	for (line = buf; *line; line = strchrnul(line, '\n')) {
+		line += *line == '\n';
+		if (line[0] != ' ' || !isdigit(line[1]))
+			continue;
+		if (sscanf(line, " %u %u 0x%llx 0x%llx %x", &index, &irq, &cookie, &address,
+			   &data) != 5)
 			return true;
-		/* The line, and the head of the table */
-		line = strchrnul(line, '\n') + 1;
-		line = strchrnul(line, '\n');
-		while (*line && line[1] == ' ') {
-			expected--;
-			line = strchrnul(line + 1, '\n');
-		}
-		if (expected)
+		if (index >= 8 || !address != !data)
 			return true;
 	}
 	return false;
@@ -1315,7 +1653,7 @@ static int crowd_restore(void *data)
 
 	while (!kthread_should_stop()) {
 		msi_restore_stores(c->mt->dev);
-		msi_store_suspend(c->mt->dev, c->id[1]);
+		msi_store_suspend(c->mt->dev, c->id[1], true);
 		cond_resched();
 		msi_store_resume(c->mt->dev, c->id[1]);
 		msi_lock_descs(c->mt->dev);
@@ -1375,6 +1713,7 @@ static struct kunit_case msi_store_cases[] = {
 	KUNIT_CASE(store_many),
 	KUNIT_CASE(store_first),
 	KUNIT_CASE(store_none),
+	KUNIT_CASE(store_probe),
 	KUNIT_CASE_PARAM(batch_log, kind_gen),
 	KUNIT_CASE_PARAM(batch_bounds, kind_gen),
 	KUNIT_CASE_PARAM(batch_undone, kind_gen),
@@ -1383,14 +1722,20 @@ static struct kunit_case msi_store_cases[] = {
 	KUNIT_CASE_PARAM(batch_affinity, kind_gen),
 	KUNIT_CASE_PARAM(default_iterate, default_gen),
 	KUNIT_CASE(default_multi),
+	KUNIT_CASE(default_early),
 	KUNIT_CASE_PARAM(default_dynamic, default_gen),
 	KUNIT_CASE(default_setup_again),
 	KUNIT_CASE(debugfs_text),
 	KUNIT_CASE(debugfs_long),
 	KUNIT_CASE_PARAM(restore, kind_gen),
+	KUNIT_CASE_PARAM(restore_unmask, kind_gen),
 	KUNIT_CASE_PARAM(forgotten_irq, kind_gen),
+	KUNIT_CASE_PARAM(forgotten_chained, kind_gen),
 	KUNIT_CASE_PARAM(forgotten_store, kind_gen),
 	KUNIT_CASE(forgotten_default),
+	KUNIT_CASE(domain_in_use),
+	KUNIT_CASE_PARAM(store_freed_late, kind_gen),
+	KUNIT_CASE(store_walked),
 	KUNIT_CASE(store_crowd),
 	{ }
 };

@@ -47,7 +47,8 @@ EXPORT_SYMBOL(pci_msi_enabled);
  *
  * Context: Any context in which configuration space can be accessed.
  *
- * Return: A power of two from 1 to 32, -EINVAL if @dev has no MSI capability
+ * Return: A power of two from 1 to 32, -EINVAL if @dev has no MSI capability,
+ * -ENODEV if it is gone
  */
 int pci_msi_vec_count(struct pci_dev *dev)
 {
@@ -57,8 +58,7 @@ int pci_msi_vec_count(struct pci_dev *dev)
 		return -EINVAL;
 
 	pci_read_config_word(dev, dev->msi_cap + PCI_MSI_FLAGS, &msgctl);
-	/* 6 and 7 are reserved, and a device which is gone reads as all ones */
-	return 1 << min((msgctl & PCI_MSI_FLAGS_QMASK) >> 1, 5);
+	return PCI_POSSIBLE_ERROR(msgctl) ? -ENODEV : msi_max_messages(msgctl);
 }
 EXPORT_SYMBOL(pci_msi_vec_count);
 
@@ -70,7 +70,7 @@ EXPORT_SYMBOL(pci_msi_vec_count);
  *
  * Context: Any context in which configuration space can be accessed.
  *
- * Return: 1 to 2048, -EINVAL if @dev has no MSI-X capability
+ * Return: 1 to 2048, -EINVAL if @dev has no MSI-X capability, -ENODEV if it is gone
  */
 int pci_msix_vec_count(struct pci_dev *dev)
 {
@@ -80,7 +80,7 @@ int pci_msix_vec_count(struct pci_dev *dev)
 		return -EINVAL;
 
 	pci_read_config_word(dev, dev->msix_cap + PCI_MSIX_FLAGS, &control);
-	return msix_table_size(control);
+	return PCI_POSSIBLE_ERROR(control) ? -ENODEV : msix_table_size(control);
 }
 EXPORT_SYMBOL(pci_msix_vec_count);
 
@@ -196,6 +196,7 @@ EXPORT_SYMBOL(pci_disable_msix);
  *	* %-EINVAL - The kind is not supported by @dev, disabled for it, or a kind
  *	  of message signaled interrupts is enabled already
  *	* %-ERANGE - @max_vecs is less than @min_vecs
+ *	* %-ENODEV - @dev is gone
  *	* %-ENOMEM - Out of memory
  *	* Any error which the interrupt domain returns
  */
@@ -268,7 +269,7 @@ EXPORT_SYMBOL(pci_free_irq_vectors);
  * @nr:		With MSI-X the index of the entry in the table, with MSI the
  *		number of the vector, with INTx 0
  *
- * Context: Task context, can sleep. Takes the MSI lock of @dev.
+ * Context: Any context.
  *
  * Return: The Linux interrupt number, -EINVAL if there is no such vector
  */
@@ -289,7 +290,7 @@ EXPORT_SYMBOL(pci_irq_vector);
  * @dev:	The PCI device
  * @nr:		The vector, as for pci_irq_vector()
  *
- * Context: Task context, can sleep. Takes the MSI lock of @dev.
+ * Context: Any context.
  *
  * Return: The CPUs. All possible ones for INTx. NULL if the vector was allocated
  * without affinity or if there is no such vector. Valid as long as
@@ -325,6 +326,8 @@ EXPORT_SYMBOL(pci_irq_get_affinity);
  * Writes messages, mask bits and the enable bit after the device has lost them, and
  * the slots of every IMS which does not need the driver for it, see
  * pci_ims_store_resume(). pci_restore_state() calls this.
+ *
+ * Does not wait for a storage op that is in progress. The IMS is written after it then.
  *
  * Context: Task context, can sleep. Takes the MSI lock of @dev.
  */
@@ -474,7 +477,7 @@ EXPORT_SYMBOL_GPL(pci_msix_free_irq);
  *
  * Return: The id of the store, which is greater than 0, otherwise
  *	* %-ENODEV     - The platform does not support MSI at all or has no device
- *	  specific MSI domains
+ *	  specific MSI domains, or @pdev was removed
  *	* %-EOPNOTSUPP - The platform does not support IMS, or not this kind of store.
  *	  What it lacks is in the kernel log
  *	* %-EINVAL     - @tmpl or @size are invalid. Why is in the kernel log
@@ -484,10 +487,12 @@ EXPORT_SYMBOL_GPL(pci_msix_free_irq);
 int pci_create_ims_store(struct pci_dev *pdev, const struct msi_storage_template *tmpl,
 			 unsigned int size, void *priv)
 {
+	int ret;
+
 	if (!pdev || !tmpl)
 		return -EINVAL;
 
-	if (!pci_msi_supported(pdev, 1))
+	if (!pci_msi_supported(pdev, 1) || pci_dev_is_disconnected(pdev))
 		return -ENODEV;
 
 	if (tmpl->bus_token != DOMAIN_BUS_PCI_DEVICE_IMS ||
@@ -495,7 +500,12 @@ int pci_create_ims_store(struct pci_dev *pdev, const struct msi_storage_template
 		pci_err(pdev, "%s: Not a template for IMS\n", tmpl->name ?: "(null)");
 		return -EINVAL;
 	}
-	return msi_create_store(&pdev->dev, tmpl, size, priv);
+
+	ret = msi_create_store(&pdev->dev, tmpl, size, priv);
+	/* It was not there yet when the device was removed */
+	if (ret > 0 && pci_dev_is_disconnected(pdev))
+		pci_msi_gone(pdev);
+	return ret;
 }
 EXPORT_SYMBOL_NS_GPL(pci_create_ims_store, MSI_STORAGE);
 
@@ -627,7 +637,7 @@ EXPORT_SYMBOL_GPL(pci_ims_free_irq);
  *
  * Cheaper than one by one, the more so the slower the store is.
  *
- * Context: Task context, can sleep. Takes the MSI lock of @pdev.
+ * Context: Task context, can sleep. Takes the lock of the store.
  *
  * Return: The number of interrupts, from @min to @max. Otherwise an error code, and
  * none was allocated:
@@ -660,7 +670,7 @@ EXPORT_SYMBOL_GPL(pci_ims_store_alloc_irqs);
  * They must have been freed with free_irq() before, and the device has to be in D0, see
  * pci_ims_store_free_irq().
  *
- * Context: Task context, can sleep. Takes the MSI lock of @pdev.
+ * Context: Task context, can sleep. Takes the lock of the store.
  */
 void pci_ims_store_free_irqs(struct pci_dev *pdev, unsigned int id,
 			     const struct msi_map *maps, unsigned int count)
@@ -678,22 +688,27 @@ EXPORT_SYMBOL_GPL(pci_ims_store_free_irqs);
  * For drivers through which the messages get into the device, before they stop the
  * way there: when the device is suspended, or in the reset_prepare() callback. What
  * was to be done for the store is done when this returns, or the device has failed to
- * do it once more. From then on interrupts can be requested, freed, masked and
- * unmasked as before, but it is not visible in the device until pci_ims_store_resume()
- * is called. Of an interrupt which the store is asked to free meanwhile the device
- * never hears: If the device does not lose its state then it must be freed before.
+ * do it once more. If @pdev is in an error state, as in error_detected(), then at
+ * most the change that is being carried out is finished. From then on interrupts can
+ * be requested, freed, masked and unmasked as before, but it is not visible in the
+ * device until pci_ims_store_resume() is called. Of an interrupt which the store is
+ * asked to free meanwhile the device never hears: If the device does not lose its
+ * state then it must be freed before.
  *
  * Nothing happens to a store which is not deferred.
  *
- * Context: Task context, can sleep. Takes the MSI lock of @pdev.
+ * Context: Task context, can sleep. Takes the bus lock of the store. Does not wait for it
+ *	    while run-time power management suspends @pdev.
  *
- * Return: 0 on success, -ENODEV if there is no such store
+ * Return: 0 on success, -ENODEV if there is no such store, -EDEADLK if called by a
+ * function of msi_on_each_desc(), -EBUSY if a change is being carried out that this does
+ * not wait for: @pdev must stay in D0 then
  */
 int pci_ims_store_suspend(struct pci_dev *pdev, unsigned int id)
 {
 	if (id == MSI_DEFAULT_STORE || id == MSI_FIRST_STORE)
 		return -ENODEV;
-	return msi_store_suspend(&pdev->dev, id);
+	return msi_store_suspend(&pdev->dev, id, !pci_channel_offline(pdev));
 }
 EXPORT_SYMBOL_GPL(pci_ims_store_suspend);
 
@@ -714,7 +729,7 @@ EXPORT_SYMBOL_GPL(pci_ims_store_suspend);
  * Messages and mask state of all interrupts are in the device afterwards. Slots
  * without an interrupt are not touched: They have to be masked after a reset.
  *
- * Context: Task context, can sleep. Takes the MSI lock of @pdev.
+ * Context: Task context, can sleep. Takes the lock of the store.
  *
  * Return: 0 on success, -ENODEV if there is no such store. Otherwise the first error
  * which the device had. The core tries again in the background then

@@ -5,9 +5,9 @@
 /*
  * Ready made Interrupt Message Stores for PCI devices.
  *
- * A driver describes what its device has and gets a store from which interrupts
- * are allocated with pci_ims_store_alloc_irq(), see drivers/pci/msi/api.c. There
- * are three kinds, by the place where the device keeps its messages:
+ * A driver describes the slots of its device and gets a store, from which it
+ * allocates interrupts with pci_ims_store_alloc_irq(), see drivers/pci/msi/api.c. The
+ * kinds differ in the place where the device keeps its messages:
  *
  *   table	an array of slots in MMIO space
  *   memory	slots in memory, which the device reads by DMA
@@ -51,9 +51,11 @@ struct pci_dev;
  *
  * Distances and offsets are in bytes, offsets from the start of the slot. All
  * fields are little endian. They are aligned to their size, which is 32 bits
- * unless stated otherwise, and accessed as a whole. Other bits in the control word
- * than the ones described keep the value which they have when the slot is
- * allocated.
+ * unless stated otherwise, and accessed as a whole.
+ *
+ * The other bits of the control word are read when the slot is allocated, and each
+ * change of the slot writes that value back until the interrupt is freed. So none of
+ * them may be a bit that the device changes and a write affects.
  */
 struct ims_table_layout {
 	u16	stride;
@@ -73,14 +75,16 @@ struct ims_table_layout {
  *		table and must not unmap it before the store is removed
  * @nr_slots:	Number of slots in the table
  * @layout:	Layout of the slots
- * @stopped:	Optional: The driver sets it before it sends the device to D3hot while
- *		interrupts can be masked, and clears it when pci_set_power_state() has
- *		returned. That enters D3hot some time before it becomes known. After it
- *		was set, synchronize_rcu() waits for the last access, but for those of
- *		a caller which allocates or frees an interrupt at the same time: The
- *		driver has to prevent that. If the device stays in D0 after all then
- *		pci_ims_store_resume() has to be invoked when it is cleared. It must
- *		stay there until the store is removed
+ * @stopped:	Optional: The driver sets it before the device is sent to D3hot while
+ *		interrupts can be masked. That enters D3hot some time before it becomes
+ *		known. It clears it when pci_set_power_state() has returned, or in the
+ *		runtime_resume() callback if the PCI core sends the device to D3hot and
+ *		back. Nobody writes slots while it is set, not even pci_restore_state().
+ *		So if the device is in D0 when it is cleared, for whatever reason, then
+ *		pci_ims_store_resume() has to be invoked. After it was set,
+ *		synchronize_rcu() waits for the last access, but for those of a caller
+ *		which allocates or frees an interrupt at the same time: The driver has
+ *		to prevent that. It must stay there until the store is removed
  */
 struct ims_table_desc {
 	void __iomem			*base;
@@ -124,9 +128,11 @@ struct ims_mem_desc {
  * @what:	%IMS_CMD_MSG, %IMS_CMD_MASK or both. The members below are always
  *		what the slot has to be afterwards
  * @address:	Address of the message
- * @data:	Data of the message
+ * @data:	Data of the message. If @address and @data are both 0 then the slot has
+ *		no message, and must not send
  * @masked:	Whether the slot is masked
- * @cookie:	The cookie which the interrupt was allocated with
+ * @cookie:	The cookie which the interrupt was allocated with. What it points to
+ *		must stay valid until the interrupt is freed
  * @token:	For the driver, to recognize the command in ims_cmd_ops::complete()
  */
 struct ims_cmd {
@@ -166,8 +172,8 @@ struct ims_cmd_ops {
 /**
  * struct ims_cmd_desc - Slots of a device which are changed by commands
  * @nr_slots:	Number of slots which the device has
- * @ops:	How commands get to the device. Must stay there until the store is
- *		removed, like everything which they use
+ * @ops:	How commands get to the device. Must stay valid until the store is
+ *		removed, along with everything they use
  * @priv:	For @ops
  */
 struct ims_cmd_desc {

@@ -22,7 +22,7 @@ DECLARE_EVENT_CLASS(msi_irq,
 				   __entry->store = slot->storage->id;
 				   __entry->index = slot->index;
 				   __entry->irq = irq;
-				   __entry->cookie = slot->cookie.value;
+				   __entry->cookie = msi_cookie_shown(slot->cookie);
 				  ),
 		    TP_printk("%s store=%u index=%u irq=%u cookie=%#llx",
 			      __get_str(name), __entry->store, __entry->index,

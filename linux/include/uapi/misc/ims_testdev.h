@@ -309,6 +309,8 @@ struct ims_testdev_range {
 #define IMS_TESTDEV_REQUEST_THREADED	0x2
 /* With IRQF_ONESHOT. Needs IMS_TESTDEV_REQUEST_THREADED. */
 #define IMS_TESTDEV_REQUEST_ONESHOT	0x4
+/* With IRQF_NO_AUTOEN: The slot is masked until it is unmasked for the first time */
+#define IMS_TESTDEV_REQUEST_NO_AUTOEN	0x8
 
 /**
  * struct ims_testdev_fire - Slots to fire
@@ -574,9 +576,11 @@ struct ims_testdev_forget {
  * No argument. SUSPEND sends the device away, to D3hot: EBUSY if it is there.
  * RESUME fetches it, and everything is as before: EINVAL if it is not away. It has
  * done so even if it passes on an error of a store, which the core then retries.
- * The system can't be suspended in between: EBUSY.
+ * The system can't be suspended in between: EBUSY. RUNTIME_SUSPEND has runtime power
+ * management of the PCI core send it there and fetch it: EBUSY if that does not.
  */
 #define IMS_TESTDEV_SUSPEND		_IO(IMS_TESTDEV_IOC, 0x15)
 #define IMS_TESTDEV_RESUME		_IO(IMS_TESTDEV_IOC, 0x16)
+#define IMS_TESTDEV_RUNTIME_SUSPEND	_IO(IMS_TESTDEV_IOC, 0x17)
 
 #endif /* _UAPI_MISC_IMS_TESTDEV_H */

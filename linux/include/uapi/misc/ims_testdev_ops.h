@@ -28,34 +28,32 @@
 #define IMS_TESTDEV_OPS_NO_REQUIRES		0x102
 /* Not the bus token of an IMS */
 #define IMS_TESTDEV_OPS_NOT_IMS			0x103
-/* Template, or storage ops, in memory that can be written to */
+/* Template, or storage ops, that are not where constants are */
 #define IMS_TESTDEV_OPS_TEMPLATE_ON_HEAP	0x104
 #define IMS_TESTDEV_OPS_OPS_ON_HEAP		0x105
-#define IMS_TESTDEV_OPS_TEMPLATE_IN_DATA	0x106
-#define IMS_TESTDEV_OPS_OPS_IN_DATA		0x107
 /* The owner is not the module that has the ops */
-#define IMS_TESTDEV_OPS_WRONG_OWNER		0x108
-#define IMS_TESTDEV_OPS_NO_WRITE_MSG		0x109
-#define IMS_TESTDEV_OPS_NO_MASK			0x10a
-#define IMS_TESTDEV_OPS_NO_UNMASK		0x10b
+#define IMS_TESTDEV_OPS_WRONG_OWNER		0x106
+#define IMS_TESTDEV_OPS_NO_WRITE_MSG		0x107
+#define IMS_TESTDEV_OPS_NO_MASK			0x108
+#define IMS_TESTDEV_OPS_NO_UNMASK		0x109
 /* No way at all to change a slot */
-#define IMS_TESTDEV_OPS_EMPTY			0x10c
+#define IMS_TESTDEV_OPS_EMPTY			0x10a
 /* sync along with what a direct store has */
-#define IMS_TESTDEV_OPS_SYNC_AND_WRITE_MSG	0x10d
-#define IMS_TESTDEV_OPS_SYNC_AND_MASK		0x10e
-#define IMS_TESTDEV_OPS_SYNC_AND_UNMASK		0x10f
-#define IMS_TESTDEV_OPS_LOCK_ONLY		0x110
-#define IMS_TESTDEV_OPS_UNLOCK_ONLY		0x111
+#define IMS_TESTDEV_OPS_SYNC_AND_WRITE_MSG	0x10b
+#define IMS_TESTDEV_OPS_SYNC_AND_MASK		0x10c
+#define IMS_TESTDEV_OPS_SYNC_AND_UNMASK		0x10d
+#define IMS_TESTDEV_OPS_LOCK_ONLY		0x10e
+#define IMS_TESTDEV_OPS_UNLOCK_ONLY		0x10f
 /* MSI_STORAGE_NO_MASK: with mask and unmask, without them, and with sync */
-#define IMS_TESTDEV_OPS_MASK_DENIED		0x112
-#define IMS_TESTDEV_OPS_UNMASKABLE		0x113
-#define IMS_TESTDEV_OPS_SYNC_UNMASKABLE		0x114
+#define IMS_TESTDEV_OPS_MASK_DENIED		0x110
+#define IMS_TESTDEV_OPS_UNMASKABLE		0x111
+#define IMS_TESTDEV_OPS_SYNC_UNMASKABLE		0x112
 /* MSI_STORAGE_DRIVER_RESTORE without sync */
-#define IMS_TESTDEV_OPS_RESTORE_DIRECT		0x115
-#define IMS_TESTDEV_OPS_UNKNOWN_FLAG		0x116
+#define IMS_TESTDEV_OPS_RESTORE_DIRECT		0x113
+#define IMS_TESTDEV_OPS_UNKNOWN_FLAG		0x114
 /* The template can't handle more than one slot. The store has to have more. */
-#define IMS_TESTDEV_OPS_TOO_LARGE		0x117
-#define IMS_TESTDEV_OPS_REFUSED_END		0x118
+#define IMS_TESTDEV_OPS_TOO_LARGE		0x115
+#define IMS_TESTDEV_OPS_REFUSED_END		0x116
 
 /*
  * Dangerous: What a kernel with CONFIG_MSI_STORAGE_DEBUG reports each time the

@@ -47,13 +47,16 @@
 #define IMS_TD_REG_ID			0x000
 #define   IMS_TD_ID			0x44534d49	/* "IMSD" */
 #define IMS_TD_REG_VERSION		0x004
-#define   IMS_TD_VERSION		0x00010002	/* major << 16 | minor */
+#define   IMS_TD_VERSION		0x00010003	/* major << 16 | minor */
 #define IMS_TD_REG_KINDS		0x008		/* bit n: kind n is present */
 
 /* Write 1: reset every store and its registers, clear counters and log */
 #define IMS_TD_REG_RESET		0x00c
 
-/* Fire: set kind, first and count, then write a command to FIRE */
+/*
+ * Fire: set kind, first and count, then write a command to FIRE. It reads as the
+ * number of slots left, and ignores commands until that is zero.
+ */
 #define IMS_TD_REG_FIRE_KIND		0x020
 #define IMS_TD_REG_FIRE_FIRST		0x024
 #define IMS_TD_REG_FIRE_COUNT		0x028
@@ -61,6 +64,7 @@
 #define   IMS_TD_FIRE_ONE		1		/* FIRE_FIRST alone */
 #define   IMS_TD_FIRE_RANGE		2		/* FIRE_COUNT slots from FIRE_FIRST */
 #define   IMS_TD_FIRE_ALL		3		/* every slot of the kind */
+#define   IMS_TD_FIRE_ONCE		2048		/* as many leave nothing */
 
 /* Doorbells: writing a slot number fires that slot of one kind */
 #define IMS_TD_REG_FIRE_DB(kind)	(0x040 + 4 * (kind))

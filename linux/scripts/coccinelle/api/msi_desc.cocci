@@ -2,23 +2,29 @@
 /// A MSI descriptor belongs to the interrupt core. It can be freed as soon as
 /// the lock of its device's descriptors is dropped, and the message in it
 /// changes whenever the interrupt moves to another CPU. So a device driver
-/// must not look into it or keep it, and who has a copy of the message has to
-/// be told when the message changes.
+/// must not look into it or keep it, and a driver that copies the message must
+/// follow its changes.
 ///
 /// Use msi_on_each_desc(), msi_desc_irq(), msi_desc_index(), msi_get_msg() and
 /// msi_register_msg_notifier() of linux/msi_copy.h instead.
 ///
 //# What is reported:
 //#  - members of struct msi_desc are used outside of the core and the parents
-//#  - a message is copied in a file which registers no notifier
+//#  - a message is copied: a notifier gets the current one, and each new one
 //#  - the address or data of a message is read from the device
-//#  - a descriptor is stored, returned or used after the lock was dropped
+//#  - a descriptor is stored, returned, passed to a function that stores it, or
+//#    used after the lock was dropped
 //#  - descriptors are looped over or looked for: msi_on_each_desc() does that
 //#
 //# Patch mode rewrites loops which do nothing but call a function for each
-//# descriptor, whether they stop when it fails or not. That function may need
-//# a touch by hand: it has to return an int, and its second argument has to be
-//# a void pointer. Where there is no store, the result is -ENODEV.
+//# descriptor, if msi_on_each_desc() does the same. It stops at any result but 0,
+//# positive ones included, and returns 0 if there is no descriptor. So the loop must
+//# stop at any result but 0, and its variable be 0 or unset before; or the function
+//# must be void, and in the same file. The argument must be the same in each call.
+//# Other loops are left to their author.
+//#
+//# Where the compiler warns, change the function by hand: it must return an int, 0 to
+//# go on, and its second argument must be a void pointer.
 //#
 //# The core and the parents may do all this, as they compose and write
 //# messages under the lock of the interrupt or of the descriptors. They are
@@ -53,6 +59,7 @@ virtual report
 @@
 
 import os
+import re
 
 # Core and parents, below the top of the tree
 OURS = ("arch/", "drivers/base/platform-msi.c", "drivers/iommu/", "drivers/irqchip/",
@@ -62,6 +69,12 @@ TOP = os.environ.get("srctree", ".")
 
 def inside(path, where):
     return os.path.relpath(path, TOP).startswith(where)
+
+# Whether an argument is the same for each descriptor: a name, or the address of one or
+# of a member, but nothing of the descriptor
+def steady(arg, desc):
+    match = re.fullmatch(r"(?:(\w+)|&(\w+)(?:(?:->|\.)\w+)*)", re.sub(r"\s", "", arg))
+    return bool(match) and desc not in match.groups()
 
 //----------------------------------------------------------
 //  Descriptor internals
@@ -81,30 +94,18 @@ position p : script:python() { not inside(p[0].file, OURS) };
 )
 
 @internal_irq depends on !patch@
+identifier get =~ "^(irq_(data_|desc_)?get_msi_desc|msi_(first|next)_desc)$";
 identifier fld;
 position p : script:python() { not inside(p[0].file, OURS) };
 @@
 
-(
-* irq_get_msi_desc@p(...)->fld
-|
-* irq_data_get_msi_desc@p(...)->fld
-|
-* msi_first_desc@p(...)->fld
-|
-* msi_next_desc@p(...)->fld
-)
+* get@p(...)->fld
 
 //----------------------------------------------------------
 //  Copies of a message
 //----------------------------------------------------------
 
-@notified@
-@@
-
-msi_register_msg_notifier(...)
-
-@copy depends on !patch && !notified@
+@copy depends on !patch@
 position p : script:python() { not inside(p[0].file, OURS) };
 @@
 
@@ -153,17 +154,34 @@ position p : script:python() { not inside(p[0].file, CORE) };
 //----------------------------------------------------------
 
 @kept depends on !patch@
+identifier get =~ "^(irq_(data_|desc_)?get_msi_desc|msi_(first|next)_desc)$";
+global idexpression struct msi_desc *g;
 struct msi_desc *d;
-expression e;
+expression e, i;
 identifier fld;
 position p : script:python() { not inside(p[0].file, OURS) };
 @@
 
 (
-* e->fld =@p d
+* e->fld =@p \(d\|get(...)\)
 |
-* e.fld =@p d
+* e.fld =@p \(d\|get(...)\)
+|
+* e[i] =@p \(d\|get(...)\)
+|
+* *e =@p \(d\|get(...)\)
+|
+* g =@p \(d\|get(...)\)
 )
+
+@kept_by_call depends on !patch@
+identifier get =~ "^(irq_(data_|desc_)?get_msi_desc|msi_(first|next)_desc)$";
+identifier keep =~ "^((devm_)?request_(threaded_)?irq|irq_set_(chip|handler)_data|(dev|pci)_set_drvdata|xa_store|WRITE_ONCE|rcu_assign_pointer|smp_store_(mb|release))$";
+struct msi_desc *d;
+position p : script:python() { not inside(p[0].file, OURS) };
+@@
+
+* keep@p(..., \(d\|get(...)\), ...)
 
 @returned depends on !patch@
 struct msi_desc *d;
@@ -171,6 +189,19 @@ position p : script:python() { not inside(p[0].file, OURS) };
 @@
 
 * return@p d;
+
+@returned_call depends on !patch@
+identifier get =~ "^(irq_(data_|desc_)?get_msi_desc|msi_(first|next)_desc)$";
+identifier fn;
+position p : script:python() { not inside(p[0].file, OURS) };
+@@
+
+struct msi_desc *fn(...)
+{
+	<...
+*	return@p get(...);
+	...>
+}
 
 @used depends on !patch@
 struct msi_desc *d;
@@ -211,25 +242,44 @@ position p : script:python() { not inside(p[0].file, OURS) };
 * msi_next_desc@p(...)
 )
 
-@rewrite_stop depends on patch@
+@rewrite_stop depends on patch disable decl_init@
 iterator name msi_for_each_desc;
-expression dev, filter, ret, arg;
-identifier d, fn;
+expression dev, filter;
+identifier d, fn, ret;
+expression arg : script:python(d) { steady(arg, d) };
 @@
 
+(
+  int ret = 0;
+|
+  int ret;
+|
+  ret = 0;
+)
+  ... when != ret
 - msi_lock_descs(dev);
 - msi_for_each_desc(d, dev, filter) {
 -	ret = fn(d, arg);
--	if (\(ret\|ret < 0\))
+-	if (ret)
 -		break;
 - }
 - msi_unlock_descs(dev);
 + ret = msi_on_each_desc(dev, MSI_DEFAULT_STORE, filter, fn, arg);
 
+@no_result depends on patch@
+identifier fn;
+@@
+
+void fn(...)
+{
+	...
+}
+
 @rewrite_go_on depends on patch@
 iterator name msi_for_each_desc;
-expression dev, filter, arg;
-identifier d, fn;
+expression dev, filter;
+identifier d, no_result.fn;
+expression arg : script:python(d) { steady(arg, d) };
 @@
 
 - msi_lock_descs(dev);
@@ -245,7 +295,7 @@ identifier d, fn;
 @rewrite_no_arg depends on patch@
 iterator name msi_for_each_desc;
 expression dev, filter;
-identifier d, fn;
+identifier d, no_result.fn;
 @@
 
 - msi_lock_descs(dev);
@@ -285,7 +335,7 @@ coccilib.report.print_report(p[0], "WARNING: uses the inside of a MSI descriptor
 p << copy.p;
 @@
 
-coccilib.report.print_report(p[0], "WARNING: copies a MSI message and is not told when it changes")
+coccilib.report.print_report(p[0], "WARNING: copies a MSI message, msi_register_msg_notifier() keeps it current")
 
 @script:python depends on report@
 p << readback.p;
@@ -306,7 +356,19 @@ p << kept.p;
 coccilib.report.print_report(p[0], "WARNING: keeps a MSI descriptor beyond the lock")
 
 @script:python depends on report@
+p << kept_by_call.p;
+@@
+
+coccilib.report.print_report(p[0], "WARNING: keeps a MSI descriptor beyond the lock")
+
+@script:python depends on report@
 p << returned.p;
+@@
+
+coccilib.report.print_report(p[0], "WARNING: returns a MSI descriptor beyond the lock")
+
+@script:python depends on report@
+p << returned_call.p;
 @@
 
 coccilib.report.print_report(p[0], "WARNING: returns a MSI descriptor beyond the lock")
@@ -349,7 +411,7 @@ coccilib.org.print_todo(p[0], "WARNING: uses the inside of a MSI descriptor")
 p << copy.p;
 @@
 
-coccilib.org.print_todo(p[0], "WARNING: copies a MSI message and is not told when it changes")
+coccilib.org.print_todo(p[0], "WARNING: copies a MSI message, msi_register_msg_notifier() keeps it current")
 
 @script:python depends on org@
 p << readback.p;
@@ -370,7 +432,19 @@ p << kept.p;
 coccilib.org.print_todo(p[0], "WARNING: keeps a MSI descriptor beyond the lock")
 
 @script:python depends on org@
+p << kept_by_call.p;
+@@
+
+coccilib.org.print_todo(p[0], "WARNING: keeps a MSI descriptor beyond the lock")
+
+@script:python depends on org@
 p << returned.p;
+@@
+
+coccilib.org.print_todo(p[0], "WARNING: returns a MSI descriptor beyond the lock")
+
+@script:python depends on org@
+p << returned_call.p;
 @@
 
 coccilib.org.print_todo(p[0], "WARNING: returns a MSI descriptor beyond the lock")

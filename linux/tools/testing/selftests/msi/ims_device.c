@@ -251,6 +251,39 @@ TEST_F_TIMEOUT(ims, leftovers_table, MT_TEST_SECONDS)
 	EXPECT_EQ(other | IMS_TD_SLOT_CTRL_MASK, slot[0].ctrl);
 }
 
+/* Nor do those send any more which have no interrupt, as after a crash */
+TEST_F_TIMEOUT(ims, leftovers_masked, MT_TEST_SECONDS)
+{
+	const __u32 other = IMS_TD_SLOT_CTRL_PASID_EN;
+	struct ims_testdev_stats stats;
+	struct ims_testdev_slot slot[4];
+	unsigned int i, id;
+
+	self->judged = true;
+	for (i = 0; i < 4; i++) {
+		ASSERT_EQ(0, poke(self, i, IMS_TD_SLOT_ADDR_LO, 0xfee00000));
+		ASSERT_EQ(0, poke(self, i, IMS_TD_SLOT_DATA, 0xaa));
+		ASSERT_EQ(0, poke(self, i, IMS_TD_SLOT_CTRL, other));
+	}
+	expect_no_breach(_metadata, self);
+	id = create_store(_metadata, self, TABLE, 3);
+
+	ASSERT_EQ(0, mt_slots(self->fd, TABLE, 0, 4, slot));
+	for (i = 0; i < 3; i++) {
+		EXPECT_EQ(other | IMS_TD_SLOT_CTRL_MASK, slot[i].ctrl);
+		EXPECT_EQ(0xaa, slot[i].data);
+		ASSERT_EQ(0, mt_fire_unexpected(self->fd, TABLE, i));
+	}
+	/* It belongs to somebody else */
+	EXPECT_EQ(other, slot[3].ctrl);
+	ASSERT_EQ(0, mt_stats(self->fd, TABLE, &stats));
+	EXPECT_EQ(3, stats.fired);
+	EXPECT_EQ(0, stats.sent);
+	expect_no_breach(_metadata, self);
+	ASSERT_EQ(0, mt_store_remove(self->fd, id));
+	reset_device(_metadata, self);
+}
+
 TEST_F_TIMEOUT(ims, leftovers_wide, MT_TEST_SECONDS)
 {
 	const __u32 other = IMS_TD_WIDE_CTRL_PASID_EN | 0x01234500;
@@ -336,6 +369,44 @@ TEST_F_TIMEOUT(ims, vectors_exhausted_managed, MT_TEST_SECONDS)
 	ASSERT_EQ(0, mt_alloc_cpu(self->fd, id, some, cpu, true, NULL));
 	ASSERT_EQ(0, mt_request(self->fd, TABLE, 0, some));
 	fire_and_expect(_metadata, self, TABLE, 0, some, 0);
+}
+
+/* An interrupt leaves a CPU that goes away, though the other one of its mask is full. */
+TEST_F_TIMEOUT(ims, cpu_offline_vectors_exhausted, MT_TEST_SECONDS)
+{
+	const unsigned int id = create_store(_metadata, self, TABLE, VECTORS_MAX + 1);
+	const int cpu = find_spare_cpu(), full = cpu + 1;
+	struct ims_testdev_map map;
+	char path[64], cpus[32];
+	unsigned int n;
+	int now;
+
+	if (cpu < 0 || mt_cpu_is_online(full) != 1)
+		SKIP(return, "needs three CPUs");
+	ASSERT_EQ(0, mt_alloc(self->fd, id, ANY, 1, &map));
+
+	/* A managed interrupt has its vector reserved. */
+	for (n = VECTORS_MAX / 2; n; n /= 2) {
+		if (!mt_alloc_cpu(self->fd, id, n, full, true, NULL))
+			TH_LOG("%u of CPU %d's vectors are taken", n, full);
+	}
+	ASSERT_EQ(-ENOSPC, mt_alloc_cpu(self->fd, id, 1, full, true, NULL));
+
+	ASSERT_EQ(0, mt_request(self->fd, TABLE, map.slot, 1));
+	n = move_and_fire(_metadata, self, TABLE, map.slot, map.virq, cpu, 0);
+	snprintf(path, sizeof(path), "/proc/irq/%u/smp_affinity_list", map.virq);
+	snprintf(cpus, sizeof(cpus), "%d,%d", cpu, full);
+	ASSERT_EQ(0, mt_write_file(path, cpus));
+	fire_and_expect(_metadata, self, TABLE, map.slot, 1, n++);
+	ASSERT_EQ(cpu, mt_effective_cpu(map.virq));
+
+	EXPECT_EQ(0, mt_cpu_set_online(cpu, false));
+	now = mt_effective_cpu(map.virq);
+	EXPECT_EQ(1, mt_cpu_is_online(now)) { TH_LOG("it is on CPU %d", now); }
+	EXPECT_NE(full, now);
+	fire_and_expect(_metadata, self, TABLE, map.slot, 1, n++);
+	EXPECT_EQ(0, mt_cpu_set_online(cpu, true));
+	move_and_fire(_metadata, self, TABLE, map.slot, map.virq, cpu, n);
 }
 
 /* More than all CPUs have vectors for, which comes out when they are requested */

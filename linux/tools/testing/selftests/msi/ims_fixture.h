@@ -493,6 +493,87 @@ static inline void fire_while_offline(struct __test_metadata *_metadata, struct 
 	}
 }
 
+/* The slot is masked and holds an interrupt back that has been fired */
+static inline void expect_held(struct __test_metadata *_metadata, struct ims_data *self,
+			       unsigned int kind, unsigned int nr, unsigned int received)
+{
+	const __u32 both = IMS_TD_SLOT_MASKED | IMS_TD_SLOT_PENDING;
+	struct ims_testdev_slot slot;
+
+	ASSERT_EQ(0, mt_fire(self->fd, kind, nr));
+	ASSERT_EQ(0, mt_slots(self->fd, kind, nr, 1, &slot));
+	EXPECT_EQ(both, slot.state & both);
+	expect_received(_metadata, self, kind, nr, 1, received);
+}
+
+/* What was held back arrives */
+static inline void unmask_and_expect(struct __test_metadata *_metadata, struct ims_data *self,
+				     unsigned int kind, unsigned int nr, unsigned int received)
+{
+	ASSERT_EQ(0, mt_unmask(self->fd, kind, nr, 1));
+	expect_arrival(_metadata, self, kind, nr, 1, received);
+	EXPECT_EQ(0, mt_settle(self->fd, kind));
+}
+
+/*
+ * A managed interrupt of @cpu alone that has no handler: whatever the order in which it
+ * is disabled and enabled and the CPU goes and comes, it is open when both allow it.
+ */
+static inline void disable_around_offline(struct __test_metadata *_metadata,
+					  struct ims_data *self, unsigned int kind,
+					  unsigned int nr, int cpu)
+{
+	unsigned int received = 0, i;
+
+	/* Disabled from the start */
+	ASSERT_EQ(0, mt_request_flags(self->fd, kind, nr, 1, IMS_TESTDEV_REQUEST_NO_AUTOEN));
+	EXPECT_EQ(0, mt_cpu_set_online(cpu, false));
+	EXPECT_EQ(0, mt_cpu_set_online(cpu, true));
+	expect_held(_metadata, self, kind, nr, received);
+	unmask_and_expect(_metadata, self, kind, nr, ++received);
+
+	/* Before the CPU goes, which it does more than once */
+	ASSERT_EQ(0, mt_mask(self->fd, kind, nr, 1));
+	for (i = 0; i < 2; i++) {
+		EXPECT_EQ(0, mt_cpu_set_online(cpu, false));
+		EXPECT_EQ(0, mt_cpu_set_online(cpu, true));
+	}
+	expect_held(_metadata, self, kind, nr, received);
+	unmask_and_expect(_metadata, self, kind, nr, ++received);
+
+	/* While it is away */
+	EXPECT_EQ(0, mt_cpu_set_online(cpu, false));
+	ASSERT_EQ(0, mt_mask(self->fd, kind, nr, 1));
+	EXPECT_EQ(0, mt_cpu_set_online(cpu, true));
+	expect_held(_metadata, self, kind, nr, received);
+	unmask_and_expect(_metadata, self, kind, nr, ++received);
+
+	/* Enabled while it is away, where it has been back meanwhile and where not */
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, mt_mask(self->fd, kind, nr, 1));
+		if (i) {
+			EXPECT_EQ(0, mt_cpu_set_online(cpu, false));
+			EXPECT_EQ(0, mt_cpu_set_online(cpu, true));
+		}
+		EXPECT_EQ(0, mt_cpu_set_online(cpu, false));
+		ASSERT_EQ(0, mt_unmask(self->fd, kind, nr, 1));
+		ASSERT_EQ(0, mt_fire(self->fd, kind, nr));
+		expect_received(_metadata, self, kind, nr, 1, received);
+		EXPECT_EQ(0, mt_cpu_set_online(cpu, true));
+		expect_arrival(_metadata, self, kind, nr, 1, ++received);
+		EXPECT_EQ(0, mt_settle(self->fd, kind));
+	}
+
+	/* Requested while it is away */
+	ASSERT_EQ(0, mt_release(self->fd, kind, nr, 1));
+	EXPECT_EQ(0, mt_cpu_set_online(cpu, false));
+	ASSERT_EQ(0, mt_request(self->fd, kind, nr, 1));
+	ASSERT_EQ(0, mt_mask(self->fd, kind, nr, 1));
+	EXPECT_EQ(0, mt_cpu_set_online(cpu, true));
+	expect_held(_metadata, self, kind, nr, 0);
+	unmask_and_expect(_metadata, self, kind, nr, 1);
+}
+
 static inline __u64 online_cpus(void)
 {
 	__u64 cpus = 0;

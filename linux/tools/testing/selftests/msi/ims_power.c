@@ -249,6 +249,32 @@ TEST_F_TIMEOUT(ims, d3_again, MT_TEST_SECONDS)
 	}
 }
 
+/* The PCI core does it, and restores the device before the driver knows */
+TEST_F_TIMEOUT(ims, d3_runtime, MT_TEST_SECONDS)
+{
+	const struct store_kind *kind;
+	unsigned int i;
+
+	set_up(_metadata, self, NULL);
+	ASSERT_EQ(0, mt_runtime_suspend(self->fd));
+	EXPECT_EQ(-EBUSY, mt_runtime_suspend(self->fd));
+	EXPECT_EQ(-EBUSY, mt_suspend(self->fd));
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
+		EXPECT_EQ(0, mt_mask(self->fd, kind->nr, BUSY, 1));
+		EXPECT_EQ(0, mt_unmask(self->fd, kind->nr, BUSY, 1));
+	}
+	ASSERT_EQ(0, mt_resume(self->fd));
+	expect_restored(_metadata, self);
+
+	for (i = 2; i < 5; i++) {
+		ASSERT_EQ(0, mt_runtime_suspend(self->fd));
+		ASSERT_EQ(0, mt_resume(self->fd));
+		for (kind = store_kinds; kind < KINDS_END; kind++)
+			fire_and_expect(_metadata, self, kind->nr, MASKED, NR - MASKED, i);
+		fire_and_expect(_metadata, self, MSIX, 0, NR, i);
+	}
+}
+
 /*
  * Handlers, masks and affinity change meanwhile. The device gets to know afterwards. Not
  * so with MSI-X, where the kernel would access the device.
@@ -553,6 +579,56 @@ TEST_F_TIMEOUT(ims, suspend_to_ram, MT_TEST_SECONDS)
 	ASSERT_EQ(0, mt_write_file(wake_alarm, "0"));
 	ASSERT_EQ(0, mt_write_file(wake_alarm, ALARM_SECONDS));
 	suspend_under_load(_metadata, self, true);
+}
+
+/*
+ * Managed interrupts, whose CPU goes away and comes back while they are suspended. One
+ * is disabled. They are of the first store, and of MSI-X.
+ */
+enum { OPEN, DISABLED };
+
+TEST_F_TIMEOUT(ims, suspend_managed, MT_TEST_SECONDS)
+{
+	const unsigned int kinds[] = { TABLE, MSIX };
+	const int cpu = find_spare_cpu(), before = suspended();
+	struct ims_testdev_map maps[2];
+	unsigned int id, i, j;
+	__u32 slots[2][2];
+
+	if (access(pm_test, F_OK))
+		SKIP(return, "the kernel has no test of suspend");
+
+	ASSERT_LT(0, cpu);
+	ASSERT_LE(0, before);
+	id = create_store(_metadata, self, TABLE, 2);
+	ASSERT_EQ(0, mt_alloc_cpu(self->fd, id, 2, cpu, true, maps));
+	for (i = 0; i < 2; i++)
+		slots[0][i] = maps[i].slot;
+	ASSERT_EQ(0, mt_vectors_enable(self->fd, MSIX, 1));
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, mt_alloc_msix_cpu(self->fd, i + 1, cpu, true, maps));
+		slots[1][i] = maps->slot;
+	}
+	for (i = 0; i < 2; i++) {
+		for (j = 0; j < 2; j++)
+			ASSERT_EQ(0, mt_request_unlazy(self->fd, kinds[i], slots[i][j], 1));
+		ASSERT_EQ(0, mt_mask(self->fd, kinds[i], slots[i][DISABLED], 1));
+		fire_and_expect(_metadata, self, kinds[i], slots[i][OPEN], 1, 0);
+	}
+
+	/* CPUs go away in it, and nothing else does. */
+	ASSERT_EQ(0, mt_write_file("/sys/module/suspend/parameters/pm_test_delay", "0"));
+	ASSERT_EQ(0, mt_write_file(pm_test, "core"));
+	EXPECT_EQ(0, mt_write_file(power_state, "mem"));
+	EXPECT_EQ(0, mt_write_file(pm_test, "none"));
+	EXPECT_EQ(before + 1, suspended());
+
+	for (i = 0; i < 2; i++) {
+		fire_and_expect(_metadata, self, kinds[i], slots[i][OPEN], 1, 1);
+		expect_held(_metadata, self, kinds[i], slots[i][DISABLED], 0);
+		unmask_and_expect(_metadata, self, kinds[i], slots[i][DISABLED], 1);
+		fire_and_expect(_metadata, self, kinds[i], slots[i][OPEN], 1, 2);
+	}
 }
 
 /* The system can't be suspended while the device is away. */

@@ -1141,6 +1141,22 @@ TEST_F_TIMEOUT(ims, cpu_offline_spread, MT_TEST_SECONDS)
 		offline_spread(_metadata, self, kind, &maps[i], cpu);
 }
 
+TEST_F_TIMEOUT(ims, cpu_offline_disabled, MT_TEST_SECONDS)
+{
+	const unsigned int kind = variant->kind->nr;
+	const unsigned int id = create_store(_metadata, self, kind, 1);
+	const int cpu = find_spare_cpu();
+	struct ims_testdev_map map;
+
+	/* Elsewhere it cannot be managed */
+	if (!variant->kind->direct)
+		return;
+
+	ASSERT_LT(0, cpu);
+	ASSERT_EQ(0, mt_alloc_cpu(self->fd, id, 1, cpu, true, &map));
+	disable_around_offline(_metadata, self, kind, map.slot, cpu);
+}
+
 /*
  * What the rest of the kernel shows
  */

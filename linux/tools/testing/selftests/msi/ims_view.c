@@ -4,6 +4,7 @@
  * to agree with the device itself at any time, and the tracepoints.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -316,7 +317,7 @@ TEST_F_TIMEOUT(ims, view_agrees, MT_TEST_SECONDS)
 	EXPECT_EQ(NR_KINDS + 1, view->nr);
 }
 
-/* Cookies are shown as they were handed in. */
+/* Cookies are shown as they were handed in, but for addresses. */
 TEST_F_TIMEOUT(ims, view_cookies, MT_TEST_SECONDS)
 {
 	const struct view_store *store;
@@ -324,8 +325,21 @@ TEST_F_TIMEOUT(ims, view_cookies, MT_TEST_SECONDS)
 	int id;
 
 	for (kind = store_kinds; kind < KINDS_END; kind++) {
-		if (!kind->pasid)
+		if (!kind->pasid) {
+			id = create_store(_metadata, self, kind->nr, 4);
+			ASSERT_EQ(0, mt_alloc_cookie(self->fd, id, 1, 0, NULL));
+			store = find_store(expect_view(_metadata, self), id);
+			ASSERT_NE(NULL, store);
+			ASSERT_EQ(1, store->nr);
+			/*
+			 * Of memory, the address. It is a hash, or 0 until the kernel has
+			 * random numbers for one. The kernel's addresses have more bits.
+			 */
+			if (kind->nr != MEM)
+				EXPECT_EQ(0, store->slots[0].cookie);
+			EXPECT_EQ(0, store->slots[0].cookie >> 32);
 			continue;
+		}
 		id = mt_store_create_flags(self->fd, kind->nr, 0, 4, IMS_TESTDEV_STORE_PASID);
 		ASSERT_LT(0, id);
 		ASSERT_EQ(0, mt_alloc_cookie(self->fd, id, 0, 0x12345, NULL));
@@ -417,51 +431,112 @@ static int read_step(void *arg)
 	return 0;
 }
 
-/* Somebody reads it all the time while stores and interrupts come and go. */
-TEST_F_TIMEOUT(ims, view_under_load, MT_TEST_SECONDS)
+/* Stores and interrupts come, work, and go. */
+static void come_and_go(struct __test_metadata *_metadata, struct ims_data *self)
 {
-	const unsigned int nr = 24, want = 50;
-	struct background bg[2];
 	const struct store_kind *kind;
+	const unsigned int nr = 24;
 	unsigned int id[NR_KINDS], i;
+
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
+		const int ret = mt_store_create(self->fd, kind->nr, 64, nr);
+
+		ASSERT_LT(0, ret);
+		id[kind - store_kinds] = ret;
+		ASSERT_EQ(nr, mt_alloc_batch(self->fd, ret, nr, nr, NULL, NULL));
+		ASSERT_EQ(0, mt_request(self->fd, kind->nr, 64, nr));
+	}
+	for (kind = store_kinds; kind < KINDS_END; kind++) {
+		ASSERT_EQ(0, mt_mask(self->fd, kind->nr, 66, 8));
+		fire_and_expect(_metadata, self, kind->nr, 64, 2, 0);
+		ASSERT_EQ(0, mt_unmask(self->fd, kind->nr, 66, 8));
+		ASSERT_EQ(0, mt_release(self->fd, kind->nr, 64, nr));
+		for (i = 0; i < nr; i += 3)
+			ASSERT_EQ(0, mt_free(self->fd, kind->nr, 64 + i, 1));
+		ASSERT_EQ(0, mt_store_remove(self->fd, id[kind - store_kinds]));
+	}
+}
+
+/* With two readers meanwhile, until each has read often enough */
+static struct reader *read_under_load(struct __test_metadata *_metadata, struct ims_data *self,
+				      int (*first)(void *), int (*second)(void *))
+{
+	const unsigned int want = 50;
+	struct background bg[2];
 	struct reader *reader;
 	time_t end = 0;
+	unsigned int i;
 
 	reader = mmap(NULL, 2 * sizeof(*reader), PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, (void *)reader);
 
-	/* The file is there from the first store on. */
-	create_store(_metadata, self, TABLE, 1);
 	for (i = 0; i < 2; i++) {
 		reader[i].self = self;
-		background_start(_metadata, self, &bg[i], read_step, &reader[i]);
+		background_start(_metadata, self, &bg[i], i ? second : first, &reader[i]);
 	}
 	do {
-		for (kind = store_kinds; kind < KINDS_END; kind++) {
-			const int ret = mt_store_create(self->fd, kind->nr, 64, nr);
-
-			ASSERT_LT(0, ret);
-			id[kind - store_kinds] = ret;
-			ASSERT_EQ(nr, mt_alloc_batch(self->fd, ret, nr, nr, NULL, NULL));
-			ASSERT_EQ(0, mt_request(self->fd, kind->nr, 64, nr));
-		}
-		for (kind = store_kinds; kind < KINDS_END; kind++) {
-			ASSERT_EQ(0, mt_mask(self->fd, kind->nr, 66, 8));
-			fire_and_expect(_metadata, self, kind->nr, 64, 2, 0);
-			ASSERT_EQ(0, mt_unmask(self->fd, kind->nr, 66, 8));
-			ASSERT_EQ(0, mt_release(self->fd, kind->nr, 64, nr));
-			for (i = 0; i < nr; i += 3)
-				ASSERT_EQ(0, mt_free(self->fd, kind->nr, 64 + i, 1));
-			ASSERT_EQ(0, mt_store_remove(self->fd, id[kind - store_kinds]));
-		}
+		come_and_go(_metadata, self);
 	} while ((reader[0].reads < want || reader[1].reads < want) && mt_wait_more(&end));
 	for (i = 0; i < 2; i++) {
 		background_stop(_metadata, &bg[i]);
 		EXPECT_LE(want, reader[i].reads);
-		EXPECT_LE(want, reader[i].stores);
 		EXPECT_LT(0, reader[i].slots);
 	}
+	return reader;
+}
+
+/* Somebody reads it all the time while stores and interrupts come and go. */
+TEST_F_TIMEOUT(ims, view_under_load, MT_TEST_SECONDS)
+{
+	const struct reader *reader;
+
+	/* The file is there from the first store on. */
+	create_store(_metadata, self, TABLE, 1);
+	reader = read_under_load(_metadata, self, read_step, read_step);
+	EXPECT_LE(reader[0].reads, reader[0].stores);
+	EXPECT_LE(reader[1].reads, reader[1].stores);
+}
+
+static int read_interrupts(void *arg)
+{
+	struct reader *reader = arg;
+	int ret = mt_read_file("/proc/interrupts", text, sizeof(text));
+
+	reader->reads++;
+	reader->slots += !!strstr(text, reader->self->info.name);
+	return ret;
+}
+
+/* Each interrupt with its hierarchy. It can be gone when its file is opened, or read. */
+static int read_irqs(void *arg)
+{
+	static const char irqs[] = "/sys/kernel/debug/irq/irqs";
+	struct reader *reader = arg;
+	struct dirent *entry;
+	char path[300];
+	DIR *dir;
+
+	dir = opendir(irqs);
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", irqs, entry->d_name);
+		if (!mt_read_file(path, text, sizeof(text)) &&
+		    strstr(text, reader->self->info.name))
+			reader->slots++;
+	}
+	closedir(dir);
+	reader->reads++;
+	return 0;
+}
+
+/* The same for what the kernel shows of each interrupt */
+TEST_F_TIMEOUT(ims, irqs_under_load, MT_TEST_SECONDS)
+{
+	read_under_load(_metadata, self, read_interrupts, read_irqs);
 }
 
 /* It goes with the driver, whoever has it open. */
@@ -570,6 +645,9 @@ TEST_F_TIMEOUT(ims, trace_life, MT_TEST_SECONDS)
 		from = text;
 		snprintf(args, sizeof(args), "store=%u index=3 irq=%u ", id, map.virq);
 		EXPECT_TRUE(find_event(self, &from, "msi_alloc", args)) { TH_LOG("%s", text); }
+		/* A PASID, or the hash of an address */
+		EXPECT_EQ(0, strtoull(from + strlen("cookie="), NULL, 16) >> 32);
+		EXPECT_EQ(!kind->pasid, !!strtoull(from + strlen("cookie="), NULL, 16));
 		if (kind->visible) {
 			from = text;
 			snprintf(args, sizeof(args), "store=%u index=3 address=%#llx data=%#x",

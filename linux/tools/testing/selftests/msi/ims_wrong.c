@@ -43,8 +43,6 @@ static const struct refused {
 	{ OPS(NOT_IMS), .rule = not_ims },
 	{ OPS(TEMPLATE_ON_HEAP), .rule = placed },
 	{ OPS(OPS_ON_HEAP), .rule = placed },
-	{ OPS(TEMPLATE_IN_DATA), .rule = placed },
-	{ OPS(OPS_IN_DATA), .rule = placed },
 	{ OPS(WRONG_OWNER), .rule = "its owner is not where the storage ops are" },
 	{ OPS(NO_WRITE_MSG), .rule = "the storage ops cannot write a message" },
 	{ OPS(NO_MASK), .rule = no_mask },

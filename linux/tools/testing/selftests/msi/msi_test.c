@@ -476,6 +476,11 @@ int mt_suspend(int fd)
 	return call(fd, IMS_TESTDEV_SUSPEND, NULL);
 }
 
+int mt_runtime_suspend(int fd)
+{
+	return call(fd, IMS_TESTDEV_RUNTIME_SUSPEND, NULL);
+}
+
 int mt_resume(int fd)
 {
 	return call(fd, IMS_TESTDEV_RESUME, NULL);

@@ -103,8 +103,9 @@ int mt_raw_read(int fd, unsigned int bar, unsigned int offset, unsigned int widt
 int mt_reg_write(int fd, unsigned int reg, __u32 value);
 int mt_reg_read(int fd, unsigned int reg, __u32 *value);
 
-/* Send the device to D3hot, and fetch it */
+/* Send the device to D3hot, by itself or by the PCI core, and fetch it */
 int mt_suspend(int fd);
+int mt_runtime_suspend(int fd);
 int mt_resume(int fd);
 /* A function level reset of a PCI device by its name */
 int mt_function_reset(const char *name);

@@ -469,6 +469,17 @@ TEST_F_TIMEOUT(ims, dyn_cpu_offline_managed, MT_TEST_SECONDS)
 	fire_and_expect(_metadata, self, MSIX, map.slot, 1, 2);
 }
 
+TEST_F_TIMEOUT(ims, dyn_cpu_offline_disabled, MT_TEST_SECONDS)
+{
+	const int cpu = find_spare_cpu();
+	struct ims_testdev_map map;
+
+	ASSERT_LT(0, cpu);
+	enable_msix(_metadata, self, 1);
+	ASSERT_EQ(0, mt_alloc_msix_cpu(self->fd, ANY, cpu, true, &map));
+	disable_around_offline(_metadata, self, MSIX, map.slot, cpu);
+}
+
 /* The names that /proc/interrupts has for the chip and the interrupt */
 TEST_F_TIMEOUT(ims, dyn_show, MT_TEST_SECONDS)
 {
@@ -784,6 +795,20 @@ TEST_F_TIMEOUT(ims, msi_affinity_while_firing, MT_TEST_SECONDS)
 	ASSERT_EQ(0, mt_request(self->fd, MSI, 0, nr));
 	ASSERT_EQ(0, mt_counts(self->fd, MSI, 0, nr, NULL, counts));
 	fire_one_while_moving(_metadata, self, MSI, nr - 1, counts[nr - 1].virq, 200);
+}
+
+TEST_F_TIMEOUT(ims, msi_cpu_offline_while_firing, MT_TEST_SECONDS)
+{
+	struct target target = { .kind = MSI };
+	const int cpu = find_spare_cpu();
+	struct ims_testdev_count count;
+
+	ASSERT_LT(0, cpu);
+	enable_msi(_metadata, self);
+	ASSERT_EQ(0, mt_request(self->fd, MSI, 0, 1));
+	ASSERT_EQ(0, mt_counts(self->fd, MSI, 0, 1, NULL, &count));
+	target.virq = count.virq;
+	fire_while_offline(_metadata, self, &target, 1, cpu);
 }
 
 TEST_F_TIMEOUT(ims, msi_cpu_offline, MT_TEST_SECONDS)

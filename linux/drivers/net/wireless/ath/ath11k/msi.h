@@ -7,6 +7,10 @@
  * therefore keeps a copy of the device's message, and derives from it what it
  * writes to each ring.
  *
+ * In a guest, that is a message of the guest. If the device is assigned to it, the
+ * hypervisor translates the MSI capability, but not the registers of the rings: their
+ * interrupts do not arrive.
+ *
  * Nothing in here needs more of the driver, so that it can be tested alone.
  */
 #ifndef ATH11K_MSI_H
