@@ -8,7 +8,7 @@ import cases
 import pytest
 from support import Checkout, each_or_rare, expect
 
-from imslib import boot, kernel
+from imslib import boot, kernel, qmp
 from imslib.check import CHECK
 
 MACHINES = boot.machines()
@@ -64,6 +64,51 @@ def test_selftests(machine, log, show):
 def test_late_sysfs(machine, log, show):
     """Directories of IMS interrupts in sysfs"""
     passes(boot.run(machine, 'lean', 'late_sysfs', log), log, show)
+
+
+@pytest.mark.parametrize('machine', WITH_TESTS)
+def test_device_vanishes(machine, log, show):
+    """Before a reset, during suspend, between a reset and unbind. No driver for hot plug
+    marks the device: the kernel has to find out."""
+    passes(boot.run(machine, 'lean', 'lost', log, extra=('pcie_ports=compat',),
+                    hardware=boot.behind_ports(5)), log, show)
+
+
+@pytest.mark.parametrize('machine', WITH_TESTS)
+def test_hot_plug(machine, log, show):
+    """By the kernel's own driver, with interrupts in use, on request and by surprise. A slot
+    does not stay empty for long. One more device is behind a PCIe-to-PCI bridge."""
+    def plug(event, data):
+        number = data.get('device', '').removeprefix('dev')
+        return [('device_add', {'driver': 'ims-testdev', 'id': f'dev{number}', 'msix-vectors': 8,
+                                'bus': f'port{number}'})
+                ] if event == 'DEVICE_DELETED' and number else []
+
+    with qmp.answers(plug) as answered:
+        passes(boot.run(machine, 'lean', 'lost', log, extra=('pcie_ports=native',), hardware=(
+            '-global', 'ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off',
+            *boot.behind_ports(2), *answered, '-device', 'pcie-root-port,id=port3,chassis=3',
+            '-device', 'pcie-pci-bridge,bus=port3,id=bridge',
+            '-device', 'ims-testdev,bus=bridge,addr=1')), log, show)
+
+
+def test_no_msi(log, show):
+    """A machine without a local APIC, and so without any MSI domain"""
+    passes(boot.run('no-iommu', 'lean', 'no_msi', log, extra=('nolapic',),
+                    runs=('-accel', 'tcg', '-smp', '1', '-m', boot.MEMORY)), log, show)
+
+
+def test_msi_without_mask_bits(log, show):
+    """Nothing protects its message when it moves from CPU to CPU."""
+    passes(boot.run('no-iommu', 'lean', 'pci_msi', log,
+                    hardware=('-global', 'ims-testdev.msi-mask=off')), log, show)
+
+
+def test_beside_virtio_net(log, show):
+    """lockdep knows the order of locks of a driver that asks for its vectors from CPU
+    hotplug callbacks."""
+    passes(boot.run('intel-ir', 'debug', 'virtio_net', log,
+                    hardware=('-device', 'virtio-net-pci,romfile=')), log, show)
 
 
 @pytest.mark.rare(minutes=4, why='every check has the same program with fewer slots')

@@ -39,6 +39,13 @@ def test_ntb(machine, log, show):
     show(result.summary())
 
 
+@pytest.mark.rare(minutes=6, why='test_ntb with KASAN and lockdep, and ten times the flaps')
+def test_ntb_debug(log, show):
+    result = ntb.run('no-iommu', log, flaps=ntb.FLAPS, config='ntb')
+    expect(result, f'{result}; see {log}')
+    show(result.summary())
+
+
 @pytest.mark.rare(minutes=2, why='it tests test_ntb')
 @pytest.mark.parametrize('what', ntb.SPOILT)
 def test_ntb_spoilt(what, log):

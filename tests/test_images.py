@@ -44,10 +44,13 @@ class Minimal:
         self.top, self.log = top, log
 
     def run(self, script, network=False):
-        """The exit status, standard output and standard error."""
+        """The exit status, standard output and standard error. Where / is no mount point, as
+        in a plain chroot, nothing can be made private, and others see the mount."""
         done = subprocess.run(
-            ['unshare', '--mount', '--pid', '--fork', *(() if network else ('--net',)), 'bash',
-             '-euc', 'mount -t proc proc "$1/proc"; exec chroot "$1" /bin/bash -c "$2"', 'chroot',
+            ['unshare', '--mount', '--propagation=unchanged', '--pid', '--fork',
+             *(() if network else ('--net',)), 'bash', '-euc',
+             'mount --make-rprivate / 2>/dev/null || :; mount -t proc proc "$1/proc"; '
+             'trap "umount \'$1/proc\'" EXIT; chroot "$1" /bin/bash -c "$2"', 'chroot',
              self.top, script], env=qemu.apt_env(), text=True, stdin=subprocess.DEVNULL,
             capture_output=True, check=False)
         note(self.log, f'=== {script}: {done.returncode}\n{done.stdout}{done.stderr}')

@@ -11,7 +11,8 @@ from imslib.util import clean_env, git, locked, run
 
 # Who posts the series signs it off, and the files that it adds are in directories
 # that MAINTAINERS has already, which checkpatch does not look up.
-CHECKPATCH_IGNORE = 'MISSING_SIGN_OFF,FILE_PATH_CHANGES'
+# The base has no history that a Fixes: could be looked up in.
+CHECKPATCH_IGNORE = 'MISSING_SIGN_OFF,FILE_PATH_CHANGES,UNKNOWN_COMMIT_ID'
 
 
 @pytest.mark.needs('patches/', 'linux/')

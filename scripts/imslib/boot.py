@@ -31,7 +31,7 @@ ROUNDS_PER_SECOND = 50
 COMMON = ('console=ttyS0,115200', 'panic=-1', 'oops=panic', 'intel_iommu=on',
           'ignore_loglevel', 'no_timer_check')
 # Modules that only the program which is about them may load
-NO_MODULES = {'devices': ('ims.modules=no',)}
+NO_MODULES = {'devices': ('ims.modules=no',), 'ntb': ('ims.modules=no',)}
 DEBUG = ('panic_on_warn=1', 'kmemleak=on', 'ims.kmemleak=1')
 
 RESULT = '{0} allocated, {0} fired, {0} received, 0 lost, 0 spurious, 0 breaches'
@@ -73,6 +73,14 @@ def command(row, binary, image, initrd, append, ports, hardware=(), runs=None):
         cmd += ['-chardev', f'file,id=serial{number},path=/dev/fd/{port}', '-serial',
                 f'chardev:serial{number}']
     return [*cmd, '-kernel', image, '-initrd', initrd, '-append', append]
+
+
+def behind_ports(count):
+    """Options for so many more test devices, each behind a root port with a slot. The
+    MSI-X table of one takes a part of a page."""
+    return [word for number in range(1, count + 1) for word in (
+        '-device', f'pcie-root-port,id=port{number},slot={number},chassis={number}',
+        '-device', f'ims-testdev,id=dev{number},bus=port{number},msix-vectors=8')]
 
 
 class Recorder:

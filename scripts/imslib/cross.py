@@ -59,6 +59,7 @@ USERS = {
         'kernel/irq/chip.c': 'composes messages, irq_chip hierarchy helpers',
         'kernel/irq/irqdomain.c': 'struct irq_domain, kernel/irq/internals.h',
         'kernel/irq/manage.c': 'kernel/irq/internals.h',
+        'kernel/softirq.c': 'has the weak arch_early_irq_init()',
         'drivers/base/core.c': 'struct device, its MSI data',
         'drivers/base/platform-msi.c': 'platform MSI: descriptors and domains',
         'drivers/pci/probe.c': 'finds the MSI domain of a device',

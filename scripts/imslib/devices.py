@@ -2,15 +2,11 @@
 """The test `devices`: devices of QEMU that this project did not write, with their
 drivers, on a kernel of its own. tests/guest/devices is the program in the guest and
 has the same addresses."""
-import contextlib
-import json
 import os
-import socket
 import tempfile
-import threading
 from pathlib import Path
 
-from . import boot
+from . import boot, qmp
 
 # Bind and unbind rounds, over all drivers: many, and those of `make check`
 ROUNDS, FEW = 500, 50
@@ -52,8 +48,7 @@ def options(row, rounds):
     # What makes a bind take seconds on emulated CPUs: many requests, and grace
     # periods of RCU.
     found = ['ims.end=reboot', 'usb-storage.delay_use=0', 'nvme.io_queue_depth=16',
-             'rcupdate.rcu_expedited=1', *row.get('devices_options', ()),
-             f'devices.machine={row["devices"]}',
+             'rcupdate.rcu_expedited=1', f'devices.machine={row["devices"]}',
              f'devices.rounds={rounds}']
     if row['devices'] == 'direct':
         # VFIO without an IOMMU taints the kernel (TAINT_USER).
@@ -62,35 +57,15 @@ def options(row, rounds):
     return os.environ.get('DEVICES', '').split() + found
 
 
-def wake(path, done):
+def wake(event, _):
     """Wake the machine whenever it has gone to sleep. An alarm of its own clock could
     go off before it sleeps."""
-    with socket.socket(socket.AF_UNIX) as qmp:
-        while qmp.connect_ex(str(path)):
-            if done.wait(0.2):
-                return
-        with qmp.makefile('rw', encoding='utf-8') as lines:
-            def tell(command):
-                lines.write(json.dumps({'execute': command}) + '\n')
-                lines.flush()
-            tell('qmp_capabilities')
-            with contextlib.suppress(OSError):
-                for line in lines:
-                    if json.loads(line).get('event') == 'SUSPEND':
-                        tell('system_wakeup')
+    return [('system_wakeup', {})] if event == 'SUSPEND' else []
 
 
 def run(machine, log, rounds):
     """A Verdict."""
-    with tempfile.TemporaryDirectory(prefix='ims-devices-') as tmp:
-        qmp, done = Path(tmp) / 'qmp', threading.Event()
-        waker = threading.Thread(target=wake, args=(qmp, done), daemon=True)
-        waker.start()
-        try:
-            return boot.run(machine, 'devices', 'devices', log, silence=SILENCE, total=TOTAL,
-                            extra=options(boot.machine_row(machine), rounds),
-                            hardware=(*disks(Path(tmp)), *HARDWARE,
-                                      '-qmp', f'unix:{qmp},server=on,wait=off'))
-        finally:
-            done.set()
-            waker.join(10)
+    with tempfile.TemporaryDirectory(prefix='ims-devices-') as tmp, qmp.answers(wake) as more:
+        return boot.run(machine, 'devices', 'devices', log, silence=SILENCE, total=TOTAL,
+                        extra=options(boot.machine_row(machine), rounds),
+                        hardware=(*disks(Path(tmp)), *HARDWARE, *more))

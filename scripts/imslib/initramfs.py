@@ -13,11 +13,11 @@ from .util import (ROOT, Fail, clean_env, digest, digest_code, entry, fresh_log,
 BUSYBOX = Path('/bin/busybox')
 INIT = ROOT / 'scripts/guest/init'
 TESTS = 'tools/testing/selftests/msi'
-# A directory is a program of the same name.
-PROGRAMS = (ROOT / 'tests/guest/devices', ROOT / 'tests/guest/ntb',
-            ROOT / 'tests/guest/late_sysfs')
 # What a program shares with the selftests: the calls of the test driver
-SHARED = {'late_sysfs': (f'{TESTS}/msi_test.c',)}
+SHARED = {name: (f'{TESTS}/msi_test.c',)
+          for name in ('late_sysfs', 'lost', 'no_msi', 'virtio_net')}
+# A directory is a program of the same name.
+PROGRAMS = tuple(ROOT / 'tests/guest' / name for name in ('devices', 'ntb', *SHARED))
 # What of the tree goes into the selftests.
 PARTS = (TESTS, 'tools/testing/selftests/lib.mk', 'tools/testing/selftests/kselftest.h',
          'tools/testing/selftests/kselftest_harness.h', 'tools/include', 'include/uapi')

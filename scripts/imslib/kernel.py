@@ -20,6 +20,7 @@ CONFIGS = {
     'lean': ('lean.config',),
     'debug': ('lean.config', 'debug.config'),
     'devices': ('lean.config', 'devices.config', 'leaks.config'),
+    'ntb': ('lean.config', 'debug.config', 'ntb.config'),
     'rules': ('lean.config', 'rules.config'),
     'warnings': ('lean.config', 'drivers.config', 'warnings.config'),
 }

@@ -5,7 +5,7 @@ the same addresses."""
 from . import boot
 
 # Bounds of the run, beyond those that the program has for its parts
-SILENCE, TOTAL = 300, 1200
+SILENCE, TOTAL = 300, 1800
 
 # Where a window is no larger than the range of all messages, it starts where some of
 # them are. Others start below, at a multiple of the size of the window.
@@ -21,11 +21,16 @@ def hardware(size):
 # What can be spoilt, and what the test that has to notice says of it
 SPOILT = {'trigger': r'not ok: .*\(.*interrupt \d+ of \S+ does not arrive',
           'move': r'not ok: .*\(.*CPU',
-          'content': r'not ok: .*\(.*wrong content at'}
+          'content': r'not ok: .*\(.*wrong content at',
+          'ring': r'not ok: .*\(after the last ring',
+          'flap': r'not ok: .*\(.*does not bring its queue up'}
+
+# How often the link flaps
+FEW, FLAPS = 100, 1000
 
 
-def run(machine, log, spoil='nothing'):
+def run(machine, log, spoil='nothing', flaps=FEW, config='devices'):
     """A Verdict."""
-    return boot.run(machine, 'devices', 'ntb', log, silence=SILENCE, total=TOTAL,
-                    extra=('ims.end=reboot', f'ntb.spoil={spoil}'),
+    return boot.run(machine, config, 'ntb', log, silence=SILENCE, total=TOTAL,
+                    extra=('ims.end=reboot', f'ntb.spoil={spoil}', f'ntb.flaps={flaps}'),
                     hardware=hardware(WINDOWS[machine]))

@@ -8,9 +8,12 @@
  *   client  ntb_msi_test or ntb_transport: a driver of the NTB bus. One at a time has
  *           the ports.
  *   total   of an interrupt: how often it arrived, on all CPUs
+ *   flap    of a link: down and up again, before anybody has looked
+ *   hostile of a port: this program writes what a driver of the peer has to refuse
  *
- * The argument is on the kernel command line:
- *   ntb.spoil=X   makes a check fail that must: trigger, content or move
+ * The arguments are on the kernel command line:
+ *   ntb.spoil=X   makes a check fail that must: trigger, content, move, ring or flap
+ *   ntb.flaps=N   how often the link flaps
  *
  * A part is one line of TAP. What fails calls die(), which ends the program: what
  * follows depends on it.
@@ -53,18 +56,54 @@
 #define TCP_PORT	7777
 #define CHUNK		65536
 #define CHUNKS		16
+#define FLAPS		100
+/* How often the transport comes and goes while the link flaps */
+#define REMOVALS	10
+/* How often both ports get a transport at the same time */
+#define BINDS		30
+/* Rings, each at any moment of what the one before leads to, for as long as this */
+#define RINGS		100
+#define RING_MICROSECONDS	20000
 
 /* From ims_ntb_regs.h */
 #define REG_ID			0x000
 #define   ID			0x4e534d49
+#define REG_WINDOW_SIZE		0x008
+#define REG_LINK_CTRL		0x010
+#define   LINK_ENABLE		1
 #define REG_LINK_STATUS		0x014
 #define   LINK_UP		1
+#define REG_DB			0x020
+#define REG_DB_SET		0x024
 #define REG_COUNT_CLEAR		0x060
 #define REG_WRITES		0x064
 #define REG_ERRORS(n)		(0x080 + 4 * (n))
 #define   NR_ERRORS		5
+#define REG_XLAT_SIZE(n)	(0x108 + 0x10 * (n))
 #define REG_SPAD(n)		(0x200 + 4 * (n))
 #define   NR_SPADS		16
+
+/* What ntb_msi_test has in scratchpads, and its doorbell */
+#define TEST_SPAD_COUNT		0
+#define TEST_SPAD_OFFSET(irq)	(1 + 2 * (irq))
+#define TEST_DB			(1 << 0)
+
+/* What ntb_transport has there, with one window and one queue, and its doorbells */
+#define SPAD_VERSION		0
+#define   TRANSPORT_VERSION	4
+#define SPAD_QP_LINKS		1
+#define SPAD_NUM_QPS		2
+#define SPAD_NUM_MWS		3
+#define SPAD_SIZE_HIGH		4
+#define SPAD_SIZE_LOW		5
+#define SPAD_MSI_OFFSET		6
+#define QP_DB			(1u << 0)
+#define MSI_DB			(1u << 30)
+/* Of a frame in the window: it is at the end */
+struct header {
+	uint32_t ver, len, flags;
+};
+#define   FRAME_DONE		1
 
 struct line {
 	unsigned int irq;
@@ -184,6 +223,14 @@ static void write_number(unsigned int value, const char *fmt, ...)
 	va_end(ap);
 	snprintf(text, sizeof(text), "%u", value);
 	write_text(path, text);
+}
+
+static unsigned int flaps(void)
+{
+	char text[4096], *at;
+
+	at = strstr(slurp("/proc/cmdline", text, sizeof(text)), " ntb.flaps=");
+	return at ? strtoul(strchr(at, '=') + 1, NULL, 0) : FLAPS;
 }
 
 static bool spoiled(const char *what)
@@ -308,6 +355,21 @@ static void check_errors(void)
 			if (port->regs[REG_ERRORS(i) / 4])
 				die("%s has counted %u errors for reason %u", port->bdf,
 				    port->regs[REG_ERRORS(i) / 4], i);
+}
+
+static uint32_t read_spad(const struct port *port, unsigned int n)
+{
+	return port->regs[REG_SPAD(n) / 4];
+}
+
+static void write_spad(const struct port *port, unsigned int n, uint32_t value)
+{
+	port->regs[REG_SPAD(n) / 4] = value;
+}
+
+static void set_link(const struct port *port, bool enable)
+{
+	port->regs[REG_LINK_CTRL / 4] = enable ? LINK_ENABLE : 0;
 }
 
 static void wait_link(bool up)
@@ -441,6 +503,8 @@ static void trigger_on(struct port *port, unsigned int index, unsigned int cpu)
 			    (unsigned long long)(after.total - before.total));
 		if (after.cpu[cpu] != before.cpu[cpu])
 			return;
+		/* The doorbell that announces the message may wait for its CPU */
+		usleep(1000 << i);
 	}
 	die("interrupt %u of %s does not arrive on CPU %u", irq, port->bdf, cpu);
 }
@@ -482,9 +546,70 @@ static void part_affinity(void)
 			    peer_of(port)->regs[REG_WRITES / 4], port->bdf,
 			    (unsigned long long)moved);
 	}
+}
+
+static int trigger_error(const struct port *port)
+{
+	char path[PATH_MAX];
+	int fd, ret = 0;
+
+	snprintf(path, sizeof(path), DEBUGFS "/%s/peer0/trigger", port->bdf);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		die("%s: %s", path, strerror(errno));
+	if (write(fd, "0", 1) != 1)
+		ret = errno;
+	close(fd);
+	return ret;
+}
+
+/* The first port is hostile: the other one must not write where that says */
+static void part_hostile_messages(void)
+{
+	struct port *hostile = &ports[0], *port = &ports[1];
+	uint32_t size = port->regs[REG_WINDOW_SIZE / 4];
+	const uint32_t offsets[] = { 0x40000001, size, size | 1, size + 4, 0x80000000, 0xfffffffc };
+	const uint32_t counts[] = { NR_IRQS + 1, 0x10000, 0x7fffffff, 0xfffffff0 };
+	uint32_t offset = read_spad(hostile, TEST_SPAD_OFFSET(0));
+	double end;
+
+	for (unsigned int i = 0; i < sizeof(offsets) / sizeof(offsets[0]); i++) {
+		write_spad(hostile, TEST_SPAD_OFFSET(0), offsets[i]);
+		port->regs[REG_DB_SET / 4] = TEST_DB;
+		/* Until it has read that, the old one is triggered */
+		for (end = 0; trigger_error(port) != EINVAL;)
+			if (!wait_more(&end))
+				die("offset %#x is not refused", offsets[i]);
+	}
+	for (unsigned int i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		write_spad(hostile, TEST_SPAD_COUNT, counts[i]);
+		/* And doorbells of peers that do not exist, which are masked */
+		port->regs[REG_DB_SET / 4] = ~0u;
+		for (end = 0; port->regs[REG_DB / 4];)
+			if (!wait_more(&end))
+				die("the doorbell is not cleared");
+		/* It is cleared before the number is read */
+		usleep(50000);
+		if (read_number(DEBUGFS "/%s/peer0/count", port->bdf) != NR_IRQS)
+			die("%#x interrupts are taken", counts[i]);
+	}
+
+	write_spad(hostile, TEST_SPAD_COUNT, NR_IRQS);
+	write_spad(hostile, TEST_SPAD_OFFSET(0), offset);
+	port->regs[REG_DB_SET / 4] = TEST_DB;
+	for (end = 0; trigger_error(port);)
+		if (!wait_more(&end))
+			die("offset %#x is refused", offset);
+	usleep(50000);
+	/* Some of them were of the old message */
+	hostile->occurrences[0] = read_number(DEBUGFS "/%s/irq0_occurrences", hostile->bdf);
+	trigger(hostile, 0);
+	check_errors();
 	unload("ntb_msi_test");
 	wait_link(false);
 }
+
+static int home;
 
 static void enter(int ns)
 {
@@ -495,15 +620,13 @@ static void enter(int ns)
 /* A network namespace for each port; the program stays in the first one */
 static void make_namespaces(void)
 {
-	int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-
+	home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	for_each_port(port) {
 		if (home < 0 || unshare(CLONE_NEWNET))
 			die("no network namespace: %s", strerror(errno));
 		port->ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 		enter(home);
 	}
-	close(home);
 }
 
 static void find_interface(struct port *port)
@@ -513,6 +636,7 @@ static void find_interface(struct port *port)
 	ssize_t len;
 	DIR *dir;
 
+	port->interface[0] = 0;
 	snprintf(part, sizeof(part), "/%s/", port->bdf);
 	dir = opendir("/sys/class/net");
 	while (dir && (entry = readdir(dir))) {
@@ -561,7 +685,18 @@ static struct sockaddr_in address(const struct port *port)
 	return addr;
 }
 
-/* In the namespace of the port; waits until its interface can send */
+static void set_up(const struct port *port)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq req = { .ifr_flags = IFF_UP };
+
+	snprintf(req.ifr_name, IFNAMSIZ, "%s", port->interface);
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &req))
+		die("%s does not go up: %s", port->interface, strerror(errno));
+	close(fd);
+}
+
+/* In the namespace of the port */
 static void configure(const struct port *port)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -576,10 +711,8 @@ static void configure(const struct port *port)
 	memcpy(&req.ifr_netmask, &addr, sizeof(addr));
 	if (ioctl(fd, SIOCSIFNETMASK, &req))
 		die("%s gets no netmask: %s", port->interface, strerror(errno));
-	req.ifr_flags = IFF_UP;
-	if (ioctl(fd, SIOCSIFFLAGS, &req))
-		die("%s does not go up: %s", port->interface, strerror(errno));
 	close(fd);
+	set_up(port);
 }
 
 static void wait_running(const struct port *port)
@@ -595,27 +728,16 @@ static void wait_running(const struct port *port)
 	close(fd);
 }
 
-/*
- * One port after the other, as two hosts would do it. The first one finds that the link
- * is down, and has a work item clean up after that: it clears the scratchpads, and the
- * link must not come up before, as what it then starts would be cancelled. Nor is the
- * transport made for what another client has left in the scratchpads.
- */
+/* Not for what another client has left in the scratchpads */
 static void bind_transport(void)
 {
-	double end = 0;
-
 	write_text("/sys/bus/ntb/drivers_autoprobe", "0");
 	load("ntb_transport", "use_msi=1");
 	for_each_port(port)
 		for (unsigned int i = 0; i < NR_SPADS; i++)
-			port->regs[REG_SPAD(i) / 4] = 0;
-	ports[0].regs[REG_SPAD(NR_SPADS - 1) / 4] = 1;
-	write_text("/sys/bus/ntb/drivers/ntb_transport/bind", ports[0].bdf);
-	while (ports[0].regs[REG_SPAD(NR_SPADS - 1) / 4])
-		if (!wait_more(&end))
-			die("ntb_transport does not clean up");
-	write_text("/sys/bus/ntb/drivers/ntb_transport/bind", ports[1].bdf);
+			write_spad(port, i, 0);
+	for_each_port(port)
+		write_text("/sys/bus/ntb/drivers/ntb_transport/bind", port->bdf);
 }
 
 static void part_interfaces(void)
@@ -776,15 +898,35 @@ static void move_transport(unsigned int step)
 	}
 }
 
+static void *move_on(void *data)
+{
+	const volatile bool *stop = data;
+
+	for (unsigned int step = 0; !*stop; step++) {
+		move_transport(step);
+		usleep(1000);
+	}
+	return NULL;
+}
+
+/* A message that is half an old one and half a new one has no handler: the kernel says so */
 static void part_traffic_moves(void)
 {
 	struct line before[2][NR_IRQS + 1], after[NR_IRQS + 1];
 	unsigned int nr, cpu, used;
+	volatile bool stop = false;
+	pthread_t mover;
 
 	for_each_port(port)
 		lines_of(port, "ntb_transport", before[port - ports], NR_IRQS + 1);
 	for_each_port(port)
 		talk(port, 11 + (port - ports), move_transport);
+	if (pthread_create(&mover, NULL, move_on, (void *)&stop))
+		die("no thread");
+	for_each_port(port)
+		talk(port, 15 + (port - ports), NULL);
+	stop = true;
+	pthread_join(mover, NULL);
 	for_each_port(port) {
 		nr = lines_of(port, "ntb_transport", after, NR_IRQS + 1);
 		for (cpu = 0; cpu < nr_cpus(); cpu++) {
@@ -798,11 +940,422 @@ static void part_traffic_moves(void)
 	check_errors();
 }
 
+/* Sends one packet from the second port to the first one: did a message say so? */
+static bool packet_by_message(void)
+{
+	struct sockaddr_in addr = address(&ports[0]);
+	uint64_t messages, doorbells;
+	double end = 0;
+	int fd;
+
+	messages = total_of(&ports[0], "ntb_transport");
+	doorbells = total_of(&ports[0], "ntb_hw_ims-doorbell");
+	enter(ports[1].ns);
+	addr.sin_port = htons(TCP_PORT);
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || sendto(fd, "", 1, 0, (struct sockaddr *)&addr, sizeof(addr)) != 1)
+		die("no packet from %s: %s", ports[1].bdf, strerror(errno));
+	close(fd);
+	while (total_of(&ports[0], "ntb_transport") == messages &&
+	       total_of(&ports[0], "ntb_hw_ims-doorbell") == doorbells)
+		if (!wait_more(&end))
+			die("nothing says that a packet has come to %s", ports[0].bdf);
+	return total_of(&ports[0], "ntb_transport") != messages;
+}
+
+static void wait_packet_by_message(bool message, const char *when)
+{
+	double end = 0;
+
+	while (packet_by_message() != message)
+		if (!wait_more(&end))
+			die("%s packets come with %s", when, message ? "doorbells" : "messages");
+}
+
+static void ring(bool last)
+{
+	if (!last || !spoiled("ring"))
+		ports[1].regs[REG_DB_SET / 4] = MSI_DB;
+}
+
+/* The doorbells of the second port ring on one CPU, and this program runs on another */
+static void part_ways(bool part)
+{
+	struct line line;
+	cpu_set_t set;
+
+	if (lines_of(&ports[1], "ntb_hw_ims-doorbell", &line, 1) != 1)
+		die("%s has no doorbells", ports[1].bdf);
+	if (part)
+		write_number(1, "/proc/irq/%u/smp_affinity_list", line.irq);
+	CPU_ZERO(&set);
+	for (unsigned int cpu = 0; cpu < nr_cpus(); cpu++)
+		if (!part || cpu != 1)
+			CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		die("sched_setaffinity: %s", strerror(errno));
+}
+
+static void spin(double seconds)
+{
+	double end = now() + seconds;
+
+	while (now() < end)
+		;
+}
+
+/*
+ * The first port takes its message away and publishes it again, which the second one
+ * finds out by a ring. What it does then has to agree with the last ring, whenever that
+ * comes.
+ */
+static void part_rings(void)
+{
+	uint64_t seed = 22;
+	uint32_t offset;
+
+	/* The last move is carried out by the next interrupt */
+	talk(&ports[1], 21, NULL);
+	offset = read_spad(&ports[0], SPAD_MSI_OFFSET);
+
+	if (!offset)
+		die("there is no message at scratchpad %u", SPAD_MSI_OFFSET);
+	part_ways(true);
+	for (unsigned int n = 0; n < RINGS; n++) {
+		double end = now() + next_random(&seed) % RING_MICROSECONDS / 1e6;
+		bool message = n % 2;
+
+		do {
+			write_spad(&ports[0], SPAD_MSI_OFFSET, message ? 0 : offset);
+			ring(false);
+			spin(next_random(&seed) % 20 / 1e6);
+			write_spad(&ports[0], SPAD_MSI_OFFSET, message ? offset : 0);
+			ring(true);
+		} while (now() < end);
+		wait_packet_by_message(message, "after the last ring,");
+	}
+	part_ways(false);
+	check_errors();
+}
+
+/* The first port is hostile: the second one rings doorbells if the message is nowhere */
+static void part_hostile_offsets(void)
+{
+	uint32_t size = ports[1].regs[REG_WINDOW_SIZE / 4];
+	const uint32_t offsets[] = { 0x40000001, size | 1, size | 5, 0x80000000, 0xfffffffd };
+	uint32_t offset = read_spad(&ports[0], SPAD_MSI_OFFSET);
+
+	for (unsigned int i = 0; i < sizeof(offsets) / sizeof(offsets[0]); i++) {
+		write_spad(&ports[0], SPAD_MSI_OFFSET, offsets[i]);
+		ring(false);
+		wait_packet_by_message(false, "with a message out of the window,");
+		talk(&ports[1], 31 + i, NULL);
+		write_spad(&ports[0], SPAD_MSI_OFFSET, offset);
+		ring(false);
+		wait_packet_by_message(true, "with a message again,");
+	}
+	check_errors();
+}
+
+/* A thread that makes the link flap: so often, or without an end until stop_flapping */
+struct flapper {
+	pthread_t thread;
+	unsigned int times;
+	volatile bool stop;
+};
+
+static void *flap(void *data)
+{
+	struct flapper *flapper = data;
+	uint64_t seed = 41;
+
+	for (unsigned int n = 0; n < flapper->times && !flapper->stop; n++) {
+		struct port *port = &ports[next_random(&seed) % 2];
+
+		set_link(port, false);
+		usleep(next_random(&seed) % 3000);
+		set_link(port, true);
+		usleep(next_random(&seed) % 5000);
+	}
+	flapper->stop = true;
+	return NULL;
+}
+
+static void start_flapping(struct flapper *flapper, unsigned int times)
+{
+	flapper->times = times;
+	flapper->stop = false;
+	if (pthread_create(&flapper->thread, NULL, flap, flapper))
+		die("no thread");
+}
+
+/* Both want to have the link, or it stays down */
+static void stop_flapping(struct flapper *flapper, bool up)
+{
+	flapper->stop = true;
+	pthread_join(flapper->thread, NULL);
+	for_each_port(port)
+		set_link(port, up);
+}
+
+/* Packets to the peer while there is a link or none, until it is stopped */
+struct sender {
+	pthread_t thread;
+	struct port *port;
+	const volatile bool *stop;
+};
+
+static void *send_packets(void *data)
+{
+	struct sender *sender = data;
+	struct sockaddr_in addr = address(peer_of(sender->port));
+	char buf[1400] = { 0 };
+	int fd;
+
+	enter(sender->port->ns);
+	addr.sin_port = htons(TCP_PORT);
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	while (!*sender->stop)
+		if (sendto(fd, buf, sizeof(buf), MSG_DONTWAIT, (struct sockaddr *)&addr,
+			   sizeof(addr)) < 0)
+			usleep(1000);
+	close(fd);
+	return NULL;
+}
+
+/* Down for so long that both have cleaned up, which clears the scratchpads */
+static void settle(void)
+{
+	double end = 0;
+
+	wait_link(true);
+	for_each_port(port)
+		write_spad(port, NR_SPADS - 1, 1);
+	set_link(&ports[1], false);
+	for_each_port(port)
+		while (read_spad(port, NR_SPADS - 1))
+			if (!wait_more(&end))
+				die("%s does not clean up", port->bdf);
+	if (!spoiled("flap"))
+		set_link(&ports[1], true);
+}
+
+static void part_flaps(void)
+{
+	struct sender senders[2];
+	struct flapper flapper;
+	double start = now();
+
+	start_flapping(&flapper, flaps());
+	for_each_port(port) {
+		struct sender *sender = &senders[port - ports];
+
+		*sender = (struct sender){ .port = port, .stop = &flapper.stop };
+		if (pthread_create(&sender->thread, NULL, send_packets, sender))
+			die("no thread");
+	}
+	while (!flapper.stop) {
+		if (now() - start > WAIT_SECONDS + flaps())
+			die("the link does not flap %u times", flaps());
+		usleep(10000);
+	}
+	for_each_port(port)
+		pthread_join(senders[port - ports].thread, NULL);
+	stop_flapping(&flapper, true);
+
+	settle();
+	for_each_port(port) {
+		double end = 0;
+
+		while (!(read_spad(port, SPAD_QP_LINKS) & 1))
+			if (!wait_more(&end))
+				die("the peer of %s does not bring its queue up", port->bdf);
+	}
+	for_each_port(port) {
+		enter(port->ns);
+		wait_running(port);
+	}
+	part_traffic();
+}
+
 static void part_remove(void)
 {
 	unload("ntb_netdev");
 	unload("ntb_transport");
 	wait_link(false);
+	enter(home);
+}
+
+static void *bind_port(void *port)
+{
+	write_text("/sys/bus/ntb/drivers/ntb_transport/bind", ((struct port *)port)->bdf);
+	return NULL;
+}
+
+/*
+ * The first of them finds that the link is down and cleans up, while the other one brings it
+ * up. They have to agree all the same, which opens the windows.
+ */
+static void part_binds(void)
+{
+	pthread_t threads[2];
+	double end;
+
+	for (unsigned int n = 0; n < BINDS; n++) {
+		load("ntb_transport", "use_msi=1");
+		for_each_port(port)
+			if (pthread_create(&threads[port - ports], NULL, bind_port, port))
+				die("no thread");
+		for_each_port(port)
+			pthread_join(threads[port - ports], NULL);
+		end = 0;
+		for_each_port(port)
+			while (!port->regs[REG_XLAT_SIZE(0) / 4])
+				if (!wait_more(&end))
+					die("%s has no window the time %u", port->bdf, n + 1);
+		unload("ntb_transport");
+	}
+}
+
+/* The link goes up and down whatever the driver says, and its events come at any time */
+static void part_remove_flaps(void)
+{
+	struct flapper flapper;
+	uint64_t seed = 61;
+
+	start_flapping(&flapper, ~0u);
+	for (unsigned int n = 0; n < REMOVALS; n++) {
+		load("ntb_transport", "use_msi=1");
+		for_each_port(port)
+			write_text("/sys/bus/ntb/drivers/ntb_transport/bind", port->bdf);
+		if (n % 2) {
+			load("ntb_netdev", "");
+			for_each_port(port) {
+				find_interface(port);
+				set_up(port);
+			}
+		}
+		usleep(next_random(&seed) % 100000);
+		if (n % 2) {
+			/* While there is a client */
+			write_text("/sys/bus/ntb/drivers/ntb_transport/unbind", ports[0].bdf);
+			unload("ntb_netdev");
+		}
+		unload("ntb_transport");
+	}
+	stop_flapping(&flapper, false);
+	wait_link(false);
+}
+
+static uint64_t statistic(const struct port *port, const char *name)
+{
+	return read_number("/sys/class/net/%s/statistics/%s", port->interface, name);
+}
+
+/* The peer of @port comes up, with a window of this size */
+static void hostile_link(struct port *port, uint64_t size)
+{
+	struct port *hostile = peer_of(port);
+	double end = 0;
+
+	/* Nothing is left of the last time */
+	write_spad(port, NR_SPADS - 1, 1);
+	set_link(hostile, false);
+	while (read_spad(port, NR_SPADS - 1))
+		if (!wait_more(&end))
+			die("%s does not clean up", port->bdf);
+
+	write_spad(hostile, SPAD_VERSION, 0);
+	write_spad(port, SPAD_SIZE_HIGH, size >> 32);
+	write_spad(port, SPAD_SIZE_LOW, size);
+	write_spad(port, SPAD_NUM_MWS, 1);
+	write_spad(port, SPAD_NUM_QPS, 1);
+	write_spad(port, SPAD_QP_LINKS, 1);
+	write_spad(port, SPAD_VERSION, TRANSPORT_VERSION);
+	set_link(hostile, true);
+	for (end = 0; read_spad(hostile, SPAD_VERSION) != TRANSPORT_VERSION;)
+		if (!wait_more(&end))
+			die("%s does not do anything about the link", port->bdf);
+}
+
+static void hostile_frame(struct port *port, volatile struct header *header, uint32_t len)
+{
+	header->ver = 0;
+	header->len = len;
+	header->flags = FRAME_DONE;
+	port->regs[REG_DB_SET / 4] = QP_DB;
+}
+
+static void part_hostile_peer(void)
+{
+	struct port *port = &ports[0], *hostile = &ports[1];
+	const uint64_t sizes[] = { 1, 2, 4, 5, 51, 0x40000001, 0xffffffff, 1ull << 32,
+				   (1ull << 63) + 4096, 0 };
+	/* Two frames, and how far they are read */
+	const uint32_t frame = 2048, size = 2 * frame + 4;
+	uint64_t packets, errors;
+	char path[PATH_MAX];
+	uint8_t *window;
+	double end = 0;
+	int fd;
+
+	load("ntb_transport", "use_msi=1");
+	write_spad(port, NR_SPADS - 1, 1);
+	write_text("/sys/bus/ntb/drivers/ntb_transport/bind", port->bdf);
+	while (read_spad(port, NR_SPADS - 1))
+		if (!wait_more(&end))
+			die("ntb_transport does not clean up");
+	load("ntb_netdev", "");
+	find_interface(port);
+	set_up(port);
+
+	/* Whoever has not had the link does not clean up */
+	set_link(hostile, true);
+	wait_link(true);
+	for (unsigned int i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		hostile_link(port, sizes[i]);
+		usleep(100000);
+		if (port->regs[REG_XLAT_SIZE(0) / 4])
+			die("a window of size %#llx is opened", (unsigned long long)sizes[i]);
+	}
+
+	/* A window with two frames, and one that is longer than its place, not its buffer */
+	hostile_link(port, size);
+	for (end = 0; port->regs[REG_XLAT_SIZE(0) / 4] != size;)
+		if (!wait_more(&end))
+			die("no window is opened");
+	for (end = 0; !(read_spad(hostile, SPAD_QP_LINKS) & 1);)
+		if (!wait_more(&end))
+			die("%s does not bring its queue up", port->bdf);
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource2", hostile->bdf);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	window = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (fd < 0 || window == MAP_FAILED)
+		die("%s: %s", path, strerror(errno));
+	close(fd);
+
+	errors = statistic(port, "rx_length_errors");
+	packets = statistic(port, "rx_packets");
+	hostile_frame(port, (void *)(window + frame) - sizeof(struct header),
+		      frame - sizeof(struct header) + 1);
+	for (end = 0; statistic(port, "rx_length_errors") != errors + 1;)
+		if (!wait_more(&end))
+			die("a frame that is too long is not refused");
+	if (statistic(port, "rx_packets") != packets)
+		die("a frame that is too long is received");
+	/* The next one is as it should be */
+	hostile_frame(port, (void *)(window + 2 * frame) - sizeof(struct header), 60);
+	for (end = 0; statistic(port, "rx_packets") != packets + 1;)
+		if (!wait_more(&end))
+			die("a frame is not received");
+	munmap(window, size);
+	set_link(hostile, false);
+	unload("ntb_netdev");
+	unload("ntb_transport");
+}
+
+static void part_end(void)
+{
 	for_each_port(port)
 		munmap((void *)port->regs, 4096);
 	unload("ntb_hw_ims");
@@ -817,10 +1370,18 @@ static const struct {
 	{ "ntb_msi_test finds the interrupts of each peer", part_found },
 	{ "each trigger is one interrupt", part_trigger },
 	{ "so it is on every CPU that the interrupts move to", part_affinity },
+	{ "a message that is nowhere is refused", part_hostile_messages },
 	{ "ntb_transport brings two interfaces up", part_interfaces },
 	{ "traffic both ways, by interrupts", part_traffic },
 	{ "traffic while the interrupts move", part_traffic_moves },
-	{ "the drivers can be removed", part_remove },
+	{ "the last ring counts", part_rings },
+	{ "doorbells for a message that is nowhere", part_hostile_offsets },
+	{ "traffic after a link that flaps", part_flaps },
+	{ "the transport can be removed", part_remove },
+	{ "two that come at once have a link", part_binds },
+	{ "the transport can be removed while the link flaps", part_remove_flaps },
+	{ "windows and frames of wrong sizes are refused", part_hostile_peer },
+	{ "the drivers can be removed", part_end },
 };
 
 #define NR_PARTS (sizeof(parts) / sizeof(parts[0]))
