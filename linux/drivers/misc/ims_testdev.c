@@ -1220,7 +1220,14 @@ static int ims_td_fetch(struct ims_testdev *td)
 	if (ret)
 		return ret;
 
-	pci_restore_state(td->pdev);
+	/* Drivers do it in any context, which is possible without an IMS */
+	if (xa_empty(&td->stores)) {
+		local_irq_disable();
+		pci_restore_state(td->pdev);
+		local_irq_enable();
+	} else {
+		pci_restore_state(td->pdev);
+	}
 	td->away = false;
 	return ims_td_return(td);
 }

@@ -29,7 +29,7 @@
  *
  *   msi_notify_lock protects msi_desc::notifier and what is in the notifier. It nests
  *   inside of the interrupt descriptor lock. The interrupts of a descriptor for several
- *   have different locks, and a bus which restores messages may have none.
+ *   have different locks.
  */
 #include <linux/irq.h>
 #include <linux/irqdesc.h>
@@ -82,7 +82,7 @@ bool msi_is_walking(struct device *dev)
  * @fn can sleep, and request and free handlers of the interrupts. It can't allocate or
  * free interrupts of @dev, create, remove, suspend or resume a store, or walk another
  * one: that fails with -EDEADLK, and what returns nothing warns and does nothing. It
- * must not call pci_restore_state(), nor wait for another task which does any of that.
+ * must not wait for another task which does any of that.
  *
  * Context: Task context, can sleep. Takes the MSI lock of @dev for the default store, and
  *	    the lock of any other one.
@@ -206,8 +206,8 @@ static bool msi_tell_slot(struct msi_desc *desc, const struct msi_slot *slot)
  * For everybody who writes to msi_slot::msg, afterwards. If the message is the one which
  * was told last then nothing happens.
  *
- * Context: Any context. In a deferred store the bus lock must be held. Elsewhere the
- *	    interrupt descriptor lock is held, unless the bus restores messages.
+ * Context: Any context. In a deferred store the bus lock must be held, elsewhere the
+ *	    interrupt descriptor lock.
  */
 void msi_msg_written(struct msi_desc *desc, struct msi_slot *slot)
 {

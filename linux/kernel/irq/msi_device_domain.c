@@ -404,7 +404,8 @@ static void msi_device_domain_deactivate(struct irq_domain *domain,
  * @irq:	The interrupt, which is not activated any more
  *
  * The interrupt core does the same later, without the bus lock. A task that waits for
- * that lock would not find the callback then which releases it.
+ * that lock would not find the callback then which releases it. The MSI descriptor is
+ * taken as well, so that the slot is not written again after it was freed.
  *
  * Context: Task context. The bus lock of the store must be held, if it has one.
  */
@@ -415,6 +416,7 @@ void msi_device_domain_drop_chip(unsigned int irq)
 
 	raw_spin_lock_irqsave(&desc->lock, flags);
 	WRITE_ONCE(desc->irq_data.chip, &no_irq_chip);
+	desc->irq_common_data.msi_desc = NULL;
 	raw_spin_unlock_irqrestore(&desc->lock, flags);
 }
 
@@ -744,8 +746,8 @@ exit_store:
  *
  * The private data stays with the caller.
  *
- * Context: Task context, can sleep. The MSI lock of the device must be held,
- *	    or the device data is going away.
+ * Context: Task context, can sleep. The store is the default one and the MSI lock of the
+ *	    device is held, or nobody finds the store any more.
  */
 void msi_store_exit(struct msi_dev_store *store)
 {

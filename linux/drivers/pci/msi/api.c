@@ -329,12 +329,12 @@ EXPORT_SYMBOL(pci_irq_get_affinity);
  *
  * Does not wait for a storage op that is in progress. The IMS is written after it then.
  *
- * Context: Task context, can sleep. Takes the MSI lock of @dev.
+ * Context: Task context, can sleep, if the device has an IMS. Any context otherwise. Takes
+ *	    the lock of each interrupt.
  */
 void pci_restore_msi_state(struct pci_dev *dev)
 {
 	__pci_restore_msi_state(dev);
-	__pci_restore_msix_state(dev);
 	pci_restore_ims_state(dev);
 }
 EXPORT_SYMBOL_GPL(pci_restore_msi_state);
@@ -645,6 +645,7 @@ EXPORT_SYMBOL_GPL(pci_ims_free_irq);
  *	* %-ENODEV - There is no such store
  *	* %-EINVAL - @min is 0 or greater than @max
  *	* %-ENOSPC - There are less than @min
+ *	* %-EDEADLK - Called by a function of msi_on_each_desc()
  *	* %-ENOMEM - Out of memory or of Linux interrupt numbers
  *	* Any error which the store has for one of @cookies, or when it is told the
  *	  messages
@@ -729,10 +730,12 @@ EXPORT_SYMBOL_GPL(pci_ims_store_suspend);
  * Messages and mask state of all interrupts are in the device afterwards. Slots
  * without an interrupt are not touched: They have to be masked after a reset.
  *
- * Context: Task context, can sleep. Takes the lock of the store.
+ * Context: Task context, can sleep. Takes the bus lock of the store, and does not wait for
+ *	    it if a storage op calls this or run-time power management resumes @pdev.
  *
- * Return: 0 on success, -ENODEV if there is no such store. Otherwise the first error
- * which the device had. The core tries again in the background then
+ * Return: 0 on success, -ENODEV if there is no such store, -EDEADLK if called by a
+ * function of msi_on_each_desc(). Otherwise the first error which the device had. The core
+ * tries again in the background then
  */
 int pci_ims_store_resume(struct pci_dev *pdev, unsigned int id)
 {

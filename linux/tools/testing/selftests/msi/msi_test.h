@@ -157,6 +157,12 @@ int mt_msi_has_mask(const char *name);
 /* True if interrupts of this machine go through a remapping unit */
 bool mt_has_remapping(void);
 
+/* Each device has an interrupt domain of its own */
+bool mt_has_device_domains(void);
+
+/* What creation of a store fails with where none can be created */
+int mt_refusal(void);
+
 /*
  * The kernel log from here on. mt_kmsg_read() returns how many of the new
  * lines hold each of the texts in @all (NULL at the end), and copies the last
@@ -177,7 +183,8 @@ int mt_kmsg_text(int fd, char *buf, size_t size);
  * absence of one proves anything the program skips; this doesn't return then.
  * It doesn't either if the result is wrong for this machine, which is a
  * failure. Environment variable IMS_EXPECT, "yes" or "no", says which one is
- * right; without it, that the machine has interrupt remapping does.
+ * right; without it, that the machine has interrupt remapping does. "none": all
+ * devices of the machine share an interrupt domain, so that no store can be created.
  */
 enum mt_want { MT_WANT_STORES, MT_WANT_REFUSAL, MT_WANT_DEVICE };
 void mt_gate(enum mt_want want);
