@@ -37,7 +37,7 @@ def initrd(where):
     root = where / 'root'
     (root / 'bin').mkdir(parents=True)
     shutil.copyfile(initramfs.INIT, root / 'init')
-    shutil.copyfile(initramfs.BUSYBOX, root / 'bin/busybox')
+    shutil.copyfile(initramfs.busybox('x86_64'), root / 'bin/busybox')
     shutil.copytree(ROOT / 'tests/guest', root / 'tests')
     run(['gcc', '-static', '-O2', '-Wall', '-Werror', '-o', root / 'tests/tail',
          ROOT / 'tests/guest/tail.c'])

@@ -133,8 +133,9 @@ def state():
         files = run(['git', 'write-tree'], cwd=ROOT, env=env)
     base, tree, *_ = series.snapshot()
     return digest(files, base.commit, tree, *(run(tool, check=False).stdout for tool in TOOLS),
-                  qemu.get().name, *map(str, boot.engine()), os.environ.get('ROUNDS', ''),
-                  initramfs.BUSYBOX, *initramfs.tools(), *(v.compiler() for v in cross.variants()))
+                  qemu.get().name, str(boot.cpus()), boot.MEMORY, os.environ.get('ROUNDS', ''),
+                  initramfs.HOST_BUSYBOX, *initramfs.tools('x86_64'),
+                  *(v.compiler() for v in cross.variants()))
 
 
 def passed_before(item):

@@ -165,10 +165,12 @@ def test_make_stress(log):
 SHOWN = (r'\n *\d+:[ 0]* 1 [ 0]* IR-PCI-IMS\.1-\S+ .*ims_testdev0-table-.*'
          r'domain:  IR-PCI-IMS\.1-.*domain:  {}-IR-0\n.*domain:  VECTOR\n')
 TOTALS = r'\n# Totals: pass:\d+ fail:0 '
-SHOWS = {'intel-ir': SHOWN.format('INTEL'), 'amd-ir': SHOWN.format('AMD'), 'no-iommu': TOTALS}
+SHOWS = {'intel-ir': SHOWN.format('INTEL'), 'amd-ir': SHOWN.format('AMD'), 'no-iommu': TOTALS,
+         'arm-its': TOTALS, 'arm-its-smmu': TOTALS, 'arm-v2m': TOTALS}
 
 
-@pytest.mark.parametrize('machine', SHOWS)
+@pytest.mark.parametrize('machine', each_or_rare(
+    list(SHOWS), ['intel-ir', 'amd-ir', 'no-iommu', 'arm-its'], 1))
 def test_make_boot(machine, log):
     with Checkout(CHECK / f'boot-{machine}', log) as work:
         lines = work.must('boot', MACHINE=machine).splitlines()

@@ -24,8 +24,8 @@ def mirror():
     """(options, URI, suite) of the machine's own Debian archive that can be reached; or a
     reason to skip."""
     why = 'no archive of Debian in /etc/apt'
-    for line in qemu.deb_src():
-        options, uri, suite = re.fullmatch(r'deb-src (\[.*\] )?(\S+) (\S+) main', line).groups()
+    for line in qemu.archives('deb'):
+        options, uri, suite = re.fullmatch(r'deb (\[.*\] )?(\S+) (\S+) main', line).groups()
         if re.search(r'[-/]', suite):
             continue
         try:

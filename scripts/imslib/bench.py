@@ -83,7 +83,7 @@ def additions():
 def newer_lines():
     """The configuration of 6.12, which has every symbol of ours"""
     lines = {}
-    for name in kernel.CONFIGS['bench']:
+    for name in kernel.fragments('bench'):
         lines |= kernel.fragment(name)
     return lines
 
@@ -93,7 +93,7 @@ def newer_key():
         raise Fail(f'{TARBALL} is missing: as root, run: apt-get update && apt-get install -y '
                    f'--no-install-recommends {PACKAGE}')
     return digest(memo_sha256(TARBALL), overlay.key(files(), additions()),
-                  '\n'.join(newer_lines().values()), kernel.compiler(), repr(kernel.KEPT),
+                  '\n'.join(newer_lines().values()), kernel.compiler(), repr(kernel.kept('bench')),
                   digest_functions(newer, overlay.unpacked, *kernel.make_functions()))
 
 
@@ -112,9 +112,9 @@ def newer():
         # Inside of the source, so that nothing depends on where that is.
         obj = tree / 'obj'
         kernel.configure_in(tree, obj, newer_lines(), label, log,
-                            ', '.join(kernel.CONFIGS['bench']))
+                            ', '.join(kernel.fragments('bench')))
         step(label, kernel.make_in(tree, 'obj', 'bzImage'), log=log, env=kernel.make_env())
-        for path, name in kernel.KEPT.items():
+        for path, name in kernel.kept('bench').items():
             shutil.copy2(obj / path, out / name)
         run(['rm', '-rf', tree])
     return entry('kernel', kernel.name_of(f'bench-{NEWER}', newer_key()), build)

@@ -10,7 +10,7 @@ import time
 import tomllib
 from pathlib import Path
 
-from . import initramfs, kernel, qemu, series, verdict
+from . import arch, initramfs, kernel, qemu, series, verdict
 from .util import BUILD, ROOT, Child, Fail, clean_env, digest, locked, say
 
 MACHINES = ROOT / 'configs/machines.toml'
@@ -26,10 +26,8 @@ TOTAL = 1800
 ROUNDS_PER_SECOND = 50
 
 # Kernel options of every run. A panic ends QEMU (-no-reboot), as a warning does
-# on the debug kernel. The test of the timer interrupt panics on a busy host: it
-# wants some of them within a time that an emulated CPU may not even run in.
-COMMON = ('console=ttyS0,115200', 'panic=-1', 'oops=panic', 'intel_iommu=on',
-          'ignore_loglevel', 'no_timer_check')
+# on the debug kernel.
+COMMON = ('panic=-1', 'oops=panic', 'ignore_loglevel')
 # Modules that only the program which is about them may load
 NO_MODULES = {'devices': ('ims.modules=no',), 'ntb': ('ims.modules=no',)}
 DEBUG = ('panic_on_warn=1', 'kmemleak=on', 'ims.kmemleak=1')
@@ -54,9 +52,17 @@ def machine_row(name):
     return rows[name]
 
 
-def engine():
+def kind_of(row):
+    return arch.ARCHES[row['arch']]
+
+
+def engine(row):
     """QEMU's options for how the CPUs run, how many there are, and their memory."""
-    return ('-accel', 'tcg,thread=multi', '-smp', cpus(), '-m', MEMORY)
+    return ('-accel', 'tcg,thread=multi', '-smp', cpus(row.get('cpus', CPUS)), '-m', MEMORY)
+
+
+# The kernel's serial line, which each machine has
+FIRST_LINE = ('-serial', 'chardev:{}')
 
 
 def cpus_of(options):
@@ -67,11 +73,11 @@ def command(row, binary, image, initrd, append, ports, hardware=(), runs=None):
     """QEMU's command line. ports are the file descriptors of the serial lines,
     hardware is what a test wants beside the machine's own, runs is what it wants for
     engine()."""
-    cmd = [binary, '-nodefaults', '-no-user-config', *(runs or engine()),
+    cmd = [binary, '-nodefaults', '-no-user-config', *(runs or engine(row)),
            '-display', 'none', '-no-reboot', *row['qemu'], *hardware, '-device', 'ims-testdev']
-    for number, port in enumerate(ports):
-        cmd += ['-chardev', f'file,id=serial{number},path=/dev/fd/{port}', '-serial',
-                f'chardev:serial{number}']
+    for number, (port, options) in enumerate(zip(ports, (FIRST_LINE, kind_of(row).serial))):
+        cmd += ['-chardev', f'file,id=serial{number},path=/dev/fd/{port}',
+                *(option.format(f'serial{number}') for option in options)]
     return [*cmd, '-kernel', image, '-initrd', initrd, '-append', append]
 
 
@@ -200,23 +206,25 @@ def stress_rounds():
     return number('ROUNDS', 0, 0, 1 << 30)
 
 
-def cpus():
+def cpus(default=CPUS):
     """CPUS= of the machine. Emulated ones that are many more than the real ones mostly
     wait for each other."""
-    return number('CPUS', CPUS, 1, 64)
+    return number('CPUS', default, 1, 64)
 
 
 def boot_image(row, image, initrd, programs, log, extra=(), label='guest', echo=False,
                required=(), silence=SILENCE, total=TOTAL, hardware=(), runs=None):
-    """Boot a bzImage, run programs (see scripts/guest/init), judge the log. hardware and
-    runs are command()'s."""
-    append = ' '.join((*COMMON, *extra, f'ims.run={programs}', f'ims.expect={row["expect"]}',
-                       f'ims.cpus={cpus_of(runs or engine())}'))
+    """Boot a kernel image, run programs (see scripts/guest/init), judge the log. hardware
+    and runs are command()'s."""
+    kind = kind_of(row)
+    append = ' '.join((f'console={kind.uart},115200', *COMMON, *kind.append, *extra,
+                       f'ims.run={programs}', f'ims.expect={row["expect"]}',
+                       f'ims.cpus={cpus_of(runs or engine(row))}', f'ims.tty={kind.tests}'))
     rounds = stress_rounds()
     if rounds:
         append += f' ims.rounds={rounds}'
         total += rounds // ROUNDS_PER_SECOND
-    binary = qemu.get() / 'qemu-system-x86_64'
+    binary = qemu.get() / kind.emulator
     with locked(f'log-{digest(str(log.resolve()))}'):
         text = execute(lambda ports: command(row, binary, image, initrd, append, ports,
                                              hardware, runs), log,
@@ -234,15 +242,16 @@ def run(machine, config, programs, log, echo=False, built=None, ramfs=None, extr
     rest is boot_image()'s. Returns a Verdict: true for a pass, str() says why not."""
     row = machine_row(machine)
     base, tree, objects, _ = built or series.snapshot()
-    built = kernel.get(config, base, tree, objects)
-    initrd = initramfs.get(*(ramfs or (base, tree, objects))[:3]) / 'initramfs.cpio.gz'
+    built = kernel.get(arch.config_for(row['arch'], config), base, tree, objects)
+    initrd = initramfs.get(*(ramfs or (base, tree, objects))[:3],
+                           kind=row['arch']) / 'initramfs.cpio.gz'
     required = row['required'] if programs == 'selftests' else [
         name for name in programs.split(',') if name not in ('nothing', 'ims_demo')]
     with tempfile.TemporaryDirectory(prefix='ims-initrd-') as tmp:
         if (built / 'modules').is_dir():
             initrd = initramfs.with_modules(initrd, built / 'modules', Path(tmp),
                                             Path(tmp) / 'log')
-        return boot_image(row, built / 'bzImage', initrd, programs, Path(log),
+        return boot_image(row, built / kernel.IMAGE, initrd, programs, Path(log),
                           extra=(*(() if config == 'lean' else DEBUG),
                                  *NO_MODULES.get(config, ()), *extra), echo=echo,
                           label=f'{config} on {machine}', required=required, **more)
@@ -260,12 +269,13 @@ def boot():
         built = series.snapshot()
         say(f'boot: {built[3]}')
         stage = 'kernel'
-        kernel.get('lean', *built[:3])
-        kernel.bring_back('lean', *built[:3])
+        config = arch.config_for(row['arch'], 'lean')
+        kernel.get(config, *built[:3])
+        kernel.bring_back(config, *built[:3])
         stage = 'qemu'
         qemu.get()
         stage = 'initramfs'
-        initramfs.get(*built[:3])
+        initramfs.get(*built[:3], kind=row['arch'])
         stage = f'guest on {machine}'
         say(f'boot: {row["about"]}; {row["demo"]}')
         result = run(machine, 'lean', row['demo'], log, echo=True, built=built)

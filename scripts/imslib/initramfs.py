@@ -6,11 +6,12 @@ import re
 import shutil
 from pathlib import Path
 
-from . import kernel
+from . import arch, kernel
+from .qemu import foreign_package
 from .util import (ROOT, Fail, clean_env, digest, digest_code, entry, fresh_log, git,
                    git_env, have_entry, jobs, locked, run, say, step, memo_sha256)
 
-BUSYBOX = Path('/bin/busybox')
+HOST_BUSYBOX = Path('/bin/busybox')
 INIT = ROOT / 'scripts/guest/init'
 TESTS = 'tools/testing/selftests/msi'
 # What a program shares with the selftests: the calls of the test driver
@@ -23,50 +24,71 @@ PARTS = (TESTS, 'tools/testing/selftests/lib.mk', 'tools/testing/selftests/kself
          'tools/testing/selftests/kselftest_harness.h', 'tools/include', 'include/uapi')
 
 
-def tools():
+def tools(kind):
     """What programs and archives are made with: compiler, the library that is linked, and
     the packages of the headers and of cpio and gzip"""
-    libc = run(['gcc', '-print-file-name=libc.a']).strip()
-    packages = run(['dpkg-query', '-W', '-f', '${Package} ${Version}\n', 'cpio', 'gzip',
-                    'libc6-dev', 'linux-libc-dev'])
-    return kernel.compiler(), memo_sha256(libc), packages
+    gcc = arch.ARCHES[kind].tool('gcc')
+    libc = run([gcc, '-print-file-name=libc.a']).strip()
+    if not Path(libc).is_absolute():
+        raise Fail(f'{gcc} has no static libc: run `make deps`')
+    headers = ('libc6-dev', 'linux-libc-dev') if kind == arch.HOST else (
+        f'libc6-dev-{kind}-cross', f'linux-libc-dev-{kind}-cross')
+    packages = run(['dpkg-query', '-W', '-f', '${Package} ${Version}\n', 'cpio', 'gzip', *headers])
+    return kernel.compiler(kind), memo_sha256(libc), packages
 
 
-def initramfs_key(base, tree, objects):
+def busybox(kind):
+    """busybox, linked statically. That of another architecture is Debian's package, which is
+    unpacked and not installed."""
+    if kind == arch.HOST:
+        if not HOST_BUSYBOX.exists():
+            raise Fail(f'{HOST_BUSYBOX} is missing: run `make deps`')
+        return HOST_BUSYBOX
+
+    def fetch(out):
+        log = fresh_log(f'busybox-{kind}')
+        say(f"initramfs: Debian's busybox for {kind}")
+        package = foreign_package(out, 'busybox-static', kind, log)
+        step('initramfs: busybox', ['dpkg-deb', '-x', package, out / 'root'], log=log)
+        shutil.copy2(out / 'root/bin/busybox', out / 'busybox')
+        shutil.rmtree(out / 'root')
+        package.unlink()
+    return entry('busybox', kind, fetch) / 'busybox'
+
+
+def initramfs_key(base, tree, objects, kind):
     env = git_env(GIT_ALTERNATE_OBJECT_DIRECTORIES=str(objects))
     parts = git('rev-parse', *(f'{tree}:{part}' for part in PARTS), repo=base.repo, env=env,
                 check=False).stdout
-    if not BUSYBOX.exists():
-        raise Fail(f'{BUSYBOX} is missing: run `make deps`')
     own = [part for top in PROGRAMS for path in sorted(top.iterdir())
            for part in (path.name, path)]
-    return digest(parts, INIT, *own, BUSYBOX, *tools(), digest_code('initramfs'))
+    return digest(parts, INIT, *own, busybox(kind), *tools(kind), digest_code('initramfs'))
 
 
 def find(base, tree, objects):
-    return have_entry('initramfs', initramfs_key(base, tree, objects))
+    return have_entry('initramfs', initramfs_key(base, tree, objects, arch.HOST))
 
 
-def get(base, tree, objects):
+def get(base, tree, objects, kind=arch.HOST):
     def build(out):
-        say('initramfs: building')
-        log = fresh_log('initramfs')
+        say(f'initramfs ({kind}): building')
+        log = fresh_log(f'initramfs-{kind}')
         root = out / 'root'
         (root / 'bin').mkdir(parents=True)
         (root / 'tests').mkdir()
         shutil.copyfile(INIT, root / 'init')
-        shutil.copyfile(BUSYBOX, root / 'bin/busybox')
+        shutil.copyfile(busybox(kind), root / 'bin/busybox')
         with locked('kernel-src'):
             kernel.checkout(base, tree, objects)
-            selftests(root / 'tests', out / 'obj', log)
-            programs(root / 'tests', log)
+            selftests(root / 'tests', out / 'obj', kind, log)
+            programs(root / 'tests', kind, log)
         pack(root, out, log)
         shutil.rmtree(out / 'obj', ignore_errors=True)
         shutil.rmtree(root)
-    return entry('initramfs', initramfs_key(base, tree, objects), build)
+    return entry('initramfs', initramfs_key(base, tree, objects, kind), build)
 
 
-def selftests(out, obj, log):
+def selftests(out, obj, kind, log):
     """Build and install the tree's selftests; out/list names those that run."""
     source = kernel.src() / TESTS
     if not (source / 'Makefile').exists():
@@ -74,7 +96,8 @@ def selftests(out, obj, log):
         return
     obj.mkdir()
     make = ['make', '-C', source, f'-j{jobs()}', f'OUTPUT={obj}', 'LDFLAGS=-static',
-            f'KHDR_INCLUDES=-idirafter {kernel.src()}/include/uapi']
+            f'KHDR_INCLUDES=-idirafter {kernel.src()}/include/uapi',
+            f'CC={arch.ARCHES[kind].tool("gcc")}']
     step('initramfs: selftests', [*make, 'all'], log=log)
     listed = run([*make, '-s', 'COLLECTION=msi', 'emit_tests'])
     names = re.findall(r'^msi:(\S+)$', listed, re.M)
@@ -89,7 +112,7 @@ def selftests(out, obj, log):
             raise Fail(f'initramfs: {TESTS} did not build {name}; see {log}')
 
 
-def programs(out, log):
+def programs(out, kind, log):
     """What runs in the guest and is no part of the series. A tree without the selftests
     has no use for a program that shares something with them."""
     for top in PROGRAMS:
@@ -97,15 +120,18 @@ def programs(out, log):
         if not all(path.exists() for path in shared):
             continue
         step(f'initramfs: {top.name}',
-             ['gcc', '-std=gnu11', '-O2', '-g0', '-Wall', '-Wextra', '-static', '-pthread',
+             [arch.ARCHES[kind].tool('gcc'), '-std=gnu11', '-O2', '-g0', '-Wall', '-Wextra',
+              '-static', '-pthread',
               '-idirafter', kernel.src() / TESTS, '-idirafter', kernel.src() / 'include/uapi',
               '-o', out / top.name, *sorted(top.glob('*.c')), *shared], log=log)
 
 
-def of_program(name, program, source, headers):
+def of_program(name, program, source, headers, kind=arch.HOST):
     """An entry with a program and an initramfs that has it as /tests/PROGRAM. source is
     its C file, headers are what it includes and no system has."""
-    key = digest(source, *headers, INIT, BUSYBOX, *tools(), program, digest_code('initramfs'))
+    key = digest(source, *headers, INIT, busybox(kind), *tools(kind), program,
+                 digest_code('initramfs'))
+    gcc = arch.ARCHES[kind].tool('gcc')
 
     def build(out):
         log = fresh_log(f'{name}-initramfs')
@@ -113,8 +139,8 @@ def of_program(name, program, source, headers):
         (root / 'bin').mkdir(parents=True)
         (root / 'tests').mkdir()
         shutil.copyfile(INIT, root / 'init')
-        shutil.copyfile(BUSYBOX, root / 'bin/busybox')
-        step(f'{name}: program', ['gcc', '-std=gnu11', '-static', '-O2', '-Wall', '-Wextra',
+        shutil.copyfile(busybox(kind), root / 'bin/busybox')
+        step(f'{name}: program', [gcc, '-std=gnu11', '-static', '-O2', '-Wall', '-Wextra',
                                   '-Werror', *(f'-I{header.parent}' for header in headers),
                                   source, '-o', root / 'tests' / program], log=log)
         shutil.copy2(root / 'tests' / program, out / program)

@@ -12,6 +12,7 @@ import re
 import shutil
 from pathlib import Path
 
+from . import arch
 from .util import (ROOT, Fail, cache, clean_env, digest, digest_functions, entry, fresh_log,
                    git, git_env, have_entry, jobs, locked, run, say, step)
 
@@ -29,8 +30,9 @@ MORE = {'warnings': 'series.all.config'}
 # What of a tree, and of its tools, goes into no kernel. Documentation/Kconfig does, and
 # objtool.
 IDLE = ('Documentation', 'MAINTAINERS', 'tools', 'testing')
-KEPT = {'arch/x86/boot/bzImage': 'bzImage', 'vmlinux': 'vmlinux',
-        'System.map': 'System.map', '.config': 'config'}
+KEPT = {'vmlinux': 'vmlinux', 'System.map': 'System.map', '.config': 'config'}
+# What is booted, whatever the architecture calls it
+IMAGE = 'bzImage'
 
 
 def src():
@@ -39,6 +41,20 @@ def src():
 
 def objdir(config):
     return cache() / 'kernel-src' / config
+
+
+def fragments(config):
+    """The files of a configuration. The part of NAME.config that only one architecture has
+    is NAME.ARCH.config."""
+    name = config.rpartition('-')[2]
+    kind = arch.of_config(config).kernel
+    return [file for shared in CONFIGS[name]
+            for file in (shared, f'{shared.removesuffix(".config")}.{kind}.config')
+            if (ROOT / 'configs' / file).exists()]
+
+
+def kept(config):
+    return {arch.of_config(config).image: IMAGE, **KEPT}
 
 
 def fragment(name):
@@ -55,7 +71,7 @@ def wanted(config, base, tree, objects):
     """The lines that the final .config must have. The series' own symbols are
     asked for where the tree's Kconfig files know all of them."""
     lines = {}
-    for name in CONFIGS[config]:
+    for name in fragments(config):
         lines.update(fragment(name))
     env = git_env(GIT_ALTERNATE_OBJECT_DIRECTORIES=str(objects))
     own = fragment('series.config')
@@ -67,6 +83,7 @@ def wanted(config, base, tree, objects):
     known = {f'CONFIG_{line.split()[1]}' for line in found.splitlines()}
     if known == set(own):
         lines.update(own)
+        config = config.rpartition('-')[2]
         more = MORE.get(config, f'series.{config}.config')
         if (ROOT / 'configs' / more).exists():
             lines.update(fragment(more))
@@ -86,13 +103,15 @@ def sources(base, tree, objects):
                             if line.partition('\t')[2] not in IDLE))
 
 
-def compiler():
-    return ''.join(run([tool, '--version']).splitlines()[0] + '\n' for tool in ('gcc', 'ld'))
+def compiler(kind=arch.HOST):
+    tools = arch.ARCHES[kind].tool('gcc'), arch.ARCHES[kind].tool('ld')
+    return ''.join(run([tool, '--version']).splitlines()[0] + '\n' for tool in tools)
 
 
 def kernel_key(config, base, tree, objects):
     lines = wanted(config, base, tree, objects)
-    return digest(sources(base, tree, objects), '\n'.join(lines.values()), compiler(), repr(KEPT),
+    return digest(sources(base, tree, objects), '\n'.join(lines.values()),
+                  compiler(arch.of_config(config).kernel), repr(kept(config)),
                   digest_functions(*make_functions(), build_in_place, copy_modules))
 
 
@@ -119,7 +138,7 @@ def get(config, base, tree, objects, label='', log=None):
         with locked('kernel-src'):
             where = log or fresh_log(f'kernel-{config}')
             build_in_place(config, base, tree, objects, label, where, key)
-            for path, name in KEPT.items():
+            for path, name in kept(config).items():
                 shutil.copy2(objdir(config) / path, out / name)
                 if not (out / name).stat().st_size:
                     raise Fail(f'{label}: {path} is empty; see {where}')
@@ -184,16 +203,18 @@ def checkout(base, tree, objects):
     state.write_text(tree, encoding='ascii')
 
 
-def make_cmd(where, *targets):
-    return make_in(src(), objdir(where), *targets)
+def make_cmd(config, *targets):
+    return make_in(src(), objdir(config), *targets, kind=arch.of_config(config))
 
 
-def make_in(source, out, *targets):
+def make_in(source, out, *targets, kind=arch.ARCHES[arch.HOST]):
     cmd = ['make', '-C', source, f'O={out}', f'-j{jobs()}',
            'KBUILD_BUILD_USER=ims', 'KBUILD_BUILD_HOST=ims', 'KBUILD_BUILD_VERSION=1',
            'KBUILD_BUILD_TIMESTAMP=2022-12-11']
+    if kind.cross:
+        cmd += [f'ARCH={kind.kernel}', f'CROSS_COMPILE={kind.cross}']
     if shutil.which('ccache'):
-        cmd += ['CC=ccache gcc']
+        cmd += [f'CC=ccache {kind.tool("gcc")}']
     return [*cmd, *targets]
 
 
@@ -206,16 +227,16 @@ def configure(config, base, tree, objects, label, log, where=None):
     """.config in the O= directory `where`, which is called as the configuration
     unless the caller wants one of its own."""
     configure_in(src(), objdir(where or config), wanted(config, base, tree, objects), label,
-                 log, ', '.join(CONFIGS[config]))
+                 log, ', '.join(fragments(config)), arch.of_config(config))
 
 
-def configure_in(source, out, lines, label, log, names):
+def configure_in(source, out, lines, label, log, names, kind=arch.ARCHES[arch.HOST]):
     """.config in the O= directory `out` of any source tree. names are the files that
     the lines come from."""
     out.mkdir(parents=True, exist_ok=True)
     (out / 'wanted').write_text('\n'.join(lines.values()) + '\n', encoding='ascii')
     step(f'{label}: configure',
-         make_in(source, out, f'KCONFIG_ALLCONFIG={out / "wanted"}', 'allnoconfig'),
+         make_in(source, out, f'KCONFIG_ALLCONFIG={out / "wanted"}', 'allnoconfig', kind=kind),
          log=log, env=make_env())
     final = (out / '.config').read_text(encoding='ascii').splitlines()
     have = set(final)
@@ -251,7 +272,8 @@ def build_in_place(config, base, tree, objects, label, log, key):
         stamp = objdir(config) / '.ims-key'
         stamp.unlink(missing_ok=True)
         configure(config, base, tree, objects, label, log)
-        targets = ('bzImage', 'modules') if has_modules(config) else ('bzImage',)
+        image = Path(arch.of_config(config).image).name
+        targets = (image, 'modules') if has_modules(config) else (image,)
         step(label, make_cmd(config, *targets), log=log, env=make_env())
         stamp.write_text(key, encoding='ascii')
 

@@ -17,8 +17,9 @@ def of(directory, paths):
     return {f'{directory}/{path.name}': path for path in paths}
 
 
-def tree(base, commit, objects, files, additions):
-    """The git tree `commit` with files and additions."""
+def tree(base, commit, objects, files, additions, blobs=()):
+    """The git tree `commit` with files and additions, and with blobs, which are (place, what
+    git calls its content)."""
     with locked('overlay'), scratch('overlay') as tmp:
         at = {'repo': base.repo,
               'env': git_env(GIT_INDEX_FILE=str(tmp / 'index'),
@@ -29,8 +30,11 @@ def tree(base, commit, objects, files, additions):
             files[place] = tmp / place.replace('/', '-')
             files[place].write_text(git('cat-file', 'blob', f'{commit}:{place}', **at) + text,
                                     encoding='utf-8')
-        for place, path in files.items():
-            blob = git('hash-object', '-w', path, **at).strip()
+        ids = {place: git('hash-object', '-w', path, **at).strip()
+               for place, path in files.items()}
+        for place, name in blobs:
+            ids[place] = git('rev-parse', name, **at).strip()
+        for place, blob in ids.items():
             git('update-index', '--add', '--cacheinfo', f'100644,{blob},{place}', **at)
         return git('write-tree', **at).strip()
 

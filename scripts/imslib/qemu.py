@@ -13,6 +13,7 @@ import shutil
 from pathlib import Path
 
 from .base import listing
+from .arch import ARCHES
 from .kernel import compiler
 from .util import (ROOT, Fail, clean_env, digest, digest_functions, entry, fresh_log,
                    have_entry, jobs, locked, run, say, scratch, step)
@@ -31,9 +32,9 @@ QTESTS = ('tests/qtest/ims-testdev-test', 'tests/qtest/ims-ntb-test')
 ADVICE = f'try again, or unpack QEMU {VERSION} and name it with QEMU_SRC='
 
 
-def deb_src():
-    """The machine's own Debian archives as sources of source packages, in the
-    one line format; third parties are left out."""
+def archives(kind):
+    """The machine's own Debian archives, in the one line format, as sources of `deb` or
+    `deb-src`; third parties are left out."""
     lines = []
     etc = Path('/etc/apt')
     files = [etc / 'sources.list', *sorted((etc / 'sources.list.d').glob('*'))]
@@ -45,11 +46,7 @@ def deb_src():
             lines += from_deb822(text)
         elif path.suffix == '.list':
             lines += from_one_line(text)
-    seen = list(dict.fromkeys(lines))
-    if not seen:
-        raise Fail('no Debian archive in /etc/apt to get the source of QEMU from: unpack '
-                   'QEMU 7.2 and name it with QEMU_SRC=')
-    return seen
+    return [f'{kind} {line}' for line in dict.fromkeys(lines)]
 
 
 def is_debian(uri, suites):
@@ -66,7 +63,7 @@ def from_one_line(text):
         if not match or not is_debian(match[2], [match[3]]) or 'main' not in match[4].split():
             continue
         options = keep_options(match[1] or '')
-        found.append(f'deb-src {options}{match[2]} {match[3]} main')
+        found.append(f'{options}{match[2]} {match[3]} main')
     return found
 
 
@@ -97,7 +94,7 @@ def from_deb822(text):
         options = f'[signed-by={key}] ' if key.startswith('/') else ''
         for uri in fields.get('uris', '').split():
             if is_debian(uri, suites) and 'main' in fields.get('components', '').split():
-                found += [f'deb-src {options}{uri} {suite} main' for suite in suites]
+                found += [f'{options}{uri} {suite} main' for suite in suites]
     return found
 
 
@@ -108,28 +105,46 @@ def apt_env():
     return clean_env(**keep)
 
 
-def download(out, log):
-    """Debian's source package into out/, checked by apt against signed lists."""
-    with scratch('qemu-apt') as state:
+def from_archives(what, sources, options, words, out, log, advice):
+    """Run apt-get with words in out/, with lists of its own, which apt checks."""
+    if not sources:
+        raise Fail(f'no Debian archive in /etc/apt to get {what} from: {advice}')
+    with scratch(f'{what}-apt') as state:
         for name in ('lists/partial', 'cache/archives/partial', 'parts'):
             (state / name).mkdir(parents=True)
-        (state / 'sources.list').write_text('\n'.join(deb_src()) + '\n', encoding='utf-8')
+        (state / 'sources.list').write_text('\n'.join(sources) + '\n', encoding='utf-8')
         apt = ['apt-get', '-o', f'Dir::Etc::SourceList={state}/sources.list',
                '-o', f'Dir::Etc::SourceParts={state}/parts',
                '-o', f'Dir::State::Lists={state}/lists',
                '-o', f'Dir::Cache={state}/cache', '-o', 'Acquire::Languages=none',
-               '-o', 'Acquire::Retries=3', '-o', 'APT::Sandbox::User=root']
-        # An archive that has no source packages is no reason to give up yet.
+               '-o', 'Acquire::Retries=3', '-o', 'APT::Sandbox::User=root', *options]
+        # An archive that has no such packages is no reason to give up yet.
         trouble = None
         try:
-            step('qemu: package lists', [*apt, 'update'], log=log, env=apt_env())
+            step(f'{what}: package lists', [*apt, 'update'], log=log, env=apt_env())
         except Fail as err:
             trouble = err
         try:
-            step('qemu: download', [*apt, 'source', '--download-only', 'qemu'], log=log, cwd=out,
-                 env=apt_env())
+            step(f'{what}: download', [*apt, *words], log=log, cwd=out, env=apt_env())
         except Fail as err:
-            raise Fail(f'{trouble or err}: {ADVICE}') from None
+            raise Fail(f'{trouble or err}: {advice}') from None
+
+
+def foreign_package(out, name, kind, log):
+    """Debian's package `name` of another architecture, downloaded into out/"""
+    from_archives(f'{name}-{kind}', archives('deb'),
+                  ('-o', f'APT::Architecture={kind}', '-o', f'APT::Architectures::={kind}'),
+                  ('download', name), out, log, 'try again')
+    found = list(out.glob(f'{name}_*.deb'))
+    if len(found) != 1:
+        raise Fail(f'the download of {name} has no package; see {log}: try again')
+    return found[0]
+
+
+def download(out, log):
+    """Debian's source package into out/"""
+    from_archives('qemu', archives('deb-src'), (), ('source', '--download-only', 'qemu'), out,
+                  log, ADVICE)
     dsc = list(out.glob('qemu_*.dsc'))
     if len(dsc) != 1:
         raise Fail(f'the download of QEMU has no .dsc file; see {log}: {ADVICE}')
@@ -250,12 +265,14 @@ def compiled(out, src, mark, more, log):
     with locked('qemu-work'):
         put(our_files(), work / 'src')
         build = configure(work, more, log)
-        step('qemu: build', ['ninja', f'-j{jobs()}', 'qemu-system-x86_64', *QTESTS],
+        emulators = [kind.emulator for kind in ARCHES.values()]
+        step('qemu: build', ['ninja', f'-j{jobs()}', *emulators, *QTESTS],
              log=log, cwd=build)
-        for path in (build / 'qemu-system-x86_64', *(build / test for test in QTESTS),
+        for path in (*(build / name for name in (*emulators, *QTESTS)),
                      work / 'src/include/qemu/qemu-plugin.h'):
             shutil.copy2(path, out / path.name)
-    run([out / 'qemu-system-x86_64', '--version'])
+    for name in emulators:
+        run([out / name, '--version'])
 
 
 def get(more=()):

@@ -57,8 +57,9 @@ def try_step(base, tip, commits, number, log):
     tree = git('rev-parse', f'{commits[number]}^{{tree}}', repo=base.repo).strip()
     label = f'step {number + 1}/{len(commits)}'
     built = (base, tree, objects, label)
-    key = digest(kernel.kernel_key('lean', *built[:3]), initramfs.INIT, initramfs.BUSYBOX,
-                 boot.MACHINES, *map(str, boot.engine()), qemu.get().name,
+    engine = boot.engine(boot.machine_row('intel-ir'))
+    key = digest(kernel.kernel_key('lean', *built[:3]), initramfs.INIT,
+                 initramfs.busybox('x86_64'), boot.MACHINES, *map(str, engine), qemu.get().name,
                  digest_code('boot', 'verdict'))
     if have_entry('step', key):
         return True

@@ -34,6 +34,10 @@ NO_DIRECTORY = re.compile(r'\S+ warning: [^/].*: No such file or directory '
                           r'\[-Wmissing-include-dirs\]')
 
 
+# Drivers that only these directories of arch/ can have: {beginning of the path: directories}
+DRIVERS = {'drivers/irqchip/irq-gic': ('arm', 'arm64')}
+
+
 # --- texts -----------------------------------------------------------------
 
 def belongs(path, directory):
@@ -41,6 +45,9 @@ def belongs(path, directory):
     top = path.split('/')
     if not path.endswith('.c') or top[0] in ('tools', 'scripts', 'samples', 'Documentation'):
         return False
+    for start, directories in DRIVERS.items():
+        if path.startswith(start):
+            return directory in directories
     return top[0] != 'arch' or top[1] == directory
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Which source packages an apt configuration stands for."""
+"""Which archives an apt configuration stands for."""
 import unittest
 
 from imslib import qemu
@@ -12,16 +12,16 @@ class OneLine(unittest.TestCase):
     def test_plain(self):
         self.gives('deb http://archive.example.org/debian bookworm main contrib\n'
                    'deb http://archive.example.org/debian-security bookworm-security main\n',
-                   'deb-src http://archive.example.org/debian bookworm main',
-                   'deb-src http://archive.example.org/debian-security bookworm-security main')
+                   'http://archive.example.org/debian bookworm main',
+                   'http://archive.example.org/debian-security bookworm-security main')
 
     def test_source_line(self):
         self.gives('deb-src http://archive.example.org/debian bookworm main\n',
-                   'deb-src http://archive.example.org/debian bookworm main')
+                   'http://archive.example.org/debian bookworm main')
 
     def test_signing_key_stays_and_architecture_goes(self):
         self.gives('deb [arch=amd64 signed-by=/k.gpg] https://mirror.example/debian bookworm main',
-                   'deb-src [signed-by=/k.gpg] https://mirror.example/debian bookworm main')
+                   '[signed-by=/k.gpg] https://mirror.example/debian bookworm main')
 
     def test_third_parties_and_comments(self):
         self.gives('# deb http://archive.example.org/debian bookworm main\n'
@@ -40,8 +40,8 @@ class Deb822(unittest.TestCase):
         self.assertEqual(qemu.from_deb822(text), list(lines))
 
     def test_plain(self):
-        self.gives(self.TEXT, f'deb-src {self.KEY} http://archive.example.org/debian bookworm main',
-                   f'deb-src {self.KEY} http://archive.example.org/debian bookworm-updates main')
+        self.gives(self.TEXT, f'{self.KEY} http://archive.example.org/debian bookworm main',
+                   f'{self.KEY} http://archive.example.org/debian bookworm-updates main')
 
     def test_disabled(self):
         self.gives(self.TEXT + 'Enabled: no\n')
@@ -51,9 +51,9 @@ class Deb822(unittest.TestCase):
                    'Components: main\n\n'
                    'Types: deb\nURIs: http://security.example.org/debian-security\n'
                    'Suites: bookworm-security\nComponents: main\n',
-                   'deb-src http://security.example.org/debian-security bookworm-security main')
+                   'http://security.example.org/debian-security bookworm-security main')
 
     def test_key_in_the_stanza(self):
         text = self.TEXT.split('Signed-By')[0] + 'Signed-By:\n -----BEGIN PGP-----\n .\n abc\n'
-        self.gives(text, 'deb-src http://archive.example.org/debian bookworm main',
-                   'deb-src http://archive.example.org/debian bookworm-updates main')
+        self.gives(text, 'http://archive.example.org/debian bookworm main',
+                   'http://archive.example.org/debian bookworm-updates main')

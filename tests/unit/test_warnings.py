@@ -72,9 +72,11 @@ class Texts(unittest.TestCase):
 
     def test_architecture(self):
         for path, where in (('arch/x86/kernel/apic/msi.c', 'x86'), ('kernel/irq/msi.c', 'x86'),
-                            ('kernel/irq/msi.c', 's390')):
+                            ('kernel/irq/msi.c', 's390'),
+                            ('drivers/irqchip/irq-gic-v3-its.c', 'arm64')):
             self.assertTrue(warnings.belongs(path, where))
         for path, where in (('arch/x86/kernel/apic/msi.c', 'um'), ('include/linux/msi.h', 'x86'),
+                            ('drivers/irqchip/irq-gic-v3-its.c', 'x86'),
                             ('tools/testing/selftests/msi/msi_test.c', 'x86')):
             self.assertFalse(warnings.belongs(path, where))
 

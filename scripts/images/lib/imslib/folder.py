@@ -10,7 +10,7 @@ import re
 import sys
 from pathlib import Path
 
-from . import boot, devices, ntb, util, verdict
+from . import arch, boot, devices, ntb, util, verdict
 from .util import ROOT, Fail
 
 USAGE = 'usage: run MACHINE KERNEL PROGRAMS, or run --list'
@@ -25,6 +25,11 @@ HEADER = re.compile(r'K?TAP version \d+')
 
 class Usage(Exception):
     """One line that says what is wrong with the arguments."""
+
+
+def machines():
+    """Those that the folder has kernels for"""
+    return {name: row for name, row in boot.machines().items() if row['arch'] == arch.HOST}
 
 
 def kernels():
@@ -42,7 +47,7 @@ def one_of(what, name, names):
 
 def check(machine, kernel, wanted):
     """Refuse what `make check` does not run either."""
-    rows = boot.machines()
+    rows = machines()
     one_of('machine', machine, rows)
     one_of('kernel', kernel, kernels())
     names = wanted.split(',')
@@ -60,7 +65,7 @@ def check(machine, kernel, wanted):
 
 def show_list():
     print('machines:')
-    for name, row in boot.machines().items():
+    for name, row in machines().items():
         print(f'  {name:12}{row["about"]}')
     print('kernels:\n  ' + ' '.join(kernels()))
     print('programs:\n  selftests   all of them, where `make check` runs them\n'

@@ -2,6 +2,8 @@
 """The kernels of the folder, in place of those of the cache."""
 from .util import ROOT
 
+IMAGE = 'bzImage'
+
 
 def get(config, *_):
     return ROOT / 'kernels' / config
