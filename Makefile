@@ -68,7 +68,7 @@ record-steps: deps ## build and boot every step, and record that for `make check
 images: deps ## build/images: boots kernels and tests on other machines
 	@scripts/ims images
 
-paths: ## NAME=path of what is built
+paths: ## NAME=path of what is built for MACHINE
 	@scripts/ims paths
 
 clean: ## remove build/, not the cache (FORCE=1 throws work away)

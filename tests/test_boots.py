@@ -8,8 +8,9 @@ import cases
 import pytest
 from support import Checkout, each_or_rare, expect
 
-from imslib import boot, kernel, qmp
+from imslib import arch, boot, kernel, qmp, series
 from imslib.check import CHECK
+from imslib.util import locked
 
 MACHINES = boot.machines()
 WITH_STORES = [name for name, row in MACHINES.items() if 'ims_power' in row['required']]
@@ -180,7 +181,11 @@ def test_make_boot(machine, log):
         expect(lines[-len(want):] == want, f'make boot does not end as it should; see {log}')
         expect(re.search(SHOWS[machine], '\n'.join(lines), re.S),
                f'make boot does not show {SHOWS[machine]}; see {log}')
-        listed = dict(line.split('=', 1) for line in work.must('paths').splitlines())
+        # Other tests may have used the tree and the O= directory since.
+        with locked('kernel-src'):
+            kernel.bring_back_locked(arch.config_for(row['arch'], 'lean'), *series.snapshot()[:3])
+            listed = dict(line.split('=', 1)
+                          for line in work.must('paths', MACHINE=machine).splitlines())
         for name in ('KERNEL', 'QEMU', 'INITRAMFS', 'KERNEL_TREE', 'KERNEL_BUILD'):
             expect(name in listed and Path(listed[name]).exists(),
                    f'make paths has no {name} that exists; see {log}')

@@ -52,6 +52,10 @@ def machine_row(name):
     return rows[name]
 
 
+def wanted_machine():
+    return os.environ.get('MACHINE') or 'intel-ir'
+
+
 def kind_of(row):
     return arch.ARCHES[row['arch']]
 
@@ -259,7 +263,7 @@ def run(machine, config, programs, log, echo=False, built=None, ramfs=None, extr
 
 def boot():
     """make boot"""
-    machine = os.environ.get('MACHINE') or 'intel-ir'
+    machine = wanted_machine()
     row = machine_row(machine)
     log = BUILD / f'boot/{machine}.log'
     stage = 'tree'
@@ -295,7 +299,7 @@ def boot():
 
 def stress():
     """make stress"""
-    machine = os.environ.get('MACHINE') or 'intel-ir'
+    machine = wanted_machine()
     if 'ims_stress' not in machine_row(machine)['required']:
         raise Fail(f'MACHINE={machine} has no stores for the stress test')
     log = BUILD / f'stress/{machine}.log'

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The table of what scripts/ims can do."""
+
+from . import arch
 from . import base as base_kernel
 from . import bench, boot, check, images, initramfs, kernel, kunit, profile, qemu, series, steps
 from .util import say
@@ -17,18 +19,20 @@ def build_qemu():
 
 
 def paths():
-    """NAME=path of what is built; what is not there is left out."""
+    """NAME=path of what is built for MACHINE; what is not there is left out."""
     if not base_kernel.have():
         return
-    base, tree, objects, _ = series.snapshot()
+    kind = boot.machine_row(boot.wanted_machine())['arch']
+    built = series.snapshot()[:3]
+    lean = arch.config_for(kind, 'lean')
     found = {}
-    for name, config in (('KERNEL', 'lean'), ('KERNEL_DEBUG', 'debug')):
-        path = kernel.find(config, base, tree, objects)
-        found[name] = path and path / 'bzImage'
-    found['KERNEL_TREE'], found['KERNEL_BUILD'] = kernel.where_built('lean', base, tree, objects)
+    for name, config in (('KERNEL', lean), ('KERNEL_DEBUG', arch.config_for(kind, 'debug'))):
+        path = kernel.find(config, *built)
+        found[name] = path and path / kernel.IMAGE
+    found['KERNEL_TREE'], found['KERNEL_BUILD'] = kernel.where_built(lean, *built)
     path = qemu.find()
-    found['QEMU'] = path and path / 'qemu-system-x86_64'
-    path = initramfs.find(base, tree, objects)
+    found['QEMU'] = path and path / arch.ARCHES[kind].emulator
+    path = initramfs.find(*built, kind)
     found['INITRAMFS'] = path and path / 'initramfs.cpio.gz'
     for name, path in found.items():
         if path:

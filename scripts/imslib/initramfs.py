@@ -65,8 +65,8 @@ def initramfs_key(base, tree, objects, kind):
     return digest(parts, INIT, *own, busybox(kind), *tools(kind), digest_code('initramfs'))
 
 
-def find(base, tree, objects):
-    return have_entry('initramfs', initramfs_key(base, tree, objects, arch.HOST))
+def find(base, tree, objects, kind):
+    return have_entry('initramfs', initramfs_key(base, tree, objects, kind))
 
 
 def get(base, tree, objects, kind=arch.HOST):

@@ -281,13 +281,17 @@ def build_in_place(config, base, tree, objects, label, log, key):
 def bring_back(config, base, tree, objects):
     """Have the source tree and the O= directory stand for this kernel, which may
     have come from the cache after they were used for another."""
+    with locked('kernel-src'):
+        bring_back_locked(config, base, tree, objects)
+
+
+def bring_back_locked(config, base, tree, objects):
+    """Wants the kernel-src lock"""
     if None in where_built(config, base, tree, objects):
         label = f'kernel ({config})'
         say(f'{label}: source tree and O= directory')
-        with locked('kernel-src'):
-            build_in_place(config, base, tree, objects, label,
-                           fresh_log(f'kernel-{config}'),
-                           kernel_key(config, base, tree, objects))
+        build_in_place(config, base, tree, objects, label, fresh_log(f'kernel-{config}'),
+                       kernel_key(config, base, tree, objects))
 
 
 def where_built(config, base, tree, objects):
