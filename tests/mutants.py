@@ -34,7 +34,7 @@ sys.dont_write_bytecode = True
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / 'scripts'), str(Path(__file__).parent)]
 
 import mutate  # noqa: E402
-from imslib import (base as basemod, boot, cross, initramfs, kernel, kunit,  # noqa: E402
+from imslib import (arch, base as basemod, boot, cross, initramfs, kernel, kunit,  # noqa: E402
                     overlay, qemu, series)
 from imslib.util import (BUILD, ROOT, Fail, cache, digest, entry, git, git_env,  # noqa: E402
                          locked, main, no_space, run, say, scratch)
@@ -206,7 +206,7 @@ class Judging:
             (out / 'verdict').write_text(f'{word}\n{why}\n{mutant.name}\n', encoding='utf-8')
         path = entry('mutant', digest(
             mutant.name, kernel.sources(*self.snapshot), kernel.compiler(),
-            initramfs.initramfs_key(*self.snapshot),
+            initramfs.initramfs_key(*self.snapshot, arch.HOST),
             *(judge.name for judge in judges_of(mutant.path, self.only))), build)
         return (path / 'verdict').read_text(encoding='utf-8').split('\n')[:2]
 
