@@ -1140,6 +1140,24 @@ static void settle(void)
 		set_link(&ports[1], true);
 }
 
+/* Both sides are up, and carry traffic */
+static void recovers(void)
+{
+	settle();
+	for_each_port(port) {
+		double end = 0;
+
+		while (!(read_spad(port, SPAD_QP_LINKS) & 1))
+			if (!wait_more(&end))
+				die("the peer of %s does not bring its queue up", port->bdf);
+	}
+	for_each_port(port) {
+		enter(port->ns);
+		wait_running(port);
+	}
+	part_traffic();
+}
+
 static void part_flaps(void)
 {
 	struct sender senders[2];
@@ -1163,19 +1181,20 @@ static void part_flaps(void)
 		pthread_join(senders[port - ports].thread, NULL);
 	stop_flapping(&flapper, true);
 
-	settle();
-	for_each_port(port) {
-		double end = 0;
+	recovers();
+}
 
-		while (!(read_spad(port, SPAD_QP_LINKS) & 1))
-			if (!wait_more(&end))
-				die("the peer of %s does not bring its queue up", port->bdf);
-	}
-	for_each_port(port) {
-		enter(port->ns);
-		wait_running(port);
-	}
-	part_traffic();
+/* As if the first port had cleaned up after a flap, and the second one had seen none */
+static void part_one_sided_flap(void)
+{
+	double end = 0;
+
+	for (unsigned int n = 0; n < NR_SPADS; n++)
+		write_spad(&ports[0], n, 0);
+	while (read_spad(&ports[0], SPAD_VERSION) != TRANSPORT_VERSION)
+		if (!wait_more(&end))
+			die("the peer of %s does not notice", ports[0].bdf);
+	recovers();
 }
 
 static void part_remove(void)
@@ -1377,6 +1396,7 @@ static const struct {
 	{ "the last ring counts", part_rings },
 	{ "doorbells for a message that is nowhere", part_hostile_offsets },
 	{ "traffic after a link that flaps", part_flaps },
+	{ "traffic after a flap that one side has not seen", part_one_sided_flap },
 	{ "the transport can be removed", part_remove },
 	{ "two that come at once have a link", part_binds },
 	{ "the transport can be removed while the link flaps", part_remove_flaps },
