@@ -13,8 +13,9 @@ from imslib.check import CHECK
 from imslib.util import locked
 
 MACHINES = boot.machines()
-WITH_STORES = [name for name, row in MACHINES.items() if 'ims_power' in row['required']]
-WITH_TESTS = [name for name, row in MACHINES.items() if row['required']]
+X86 = {name: row for name, row in MACHINES.items() if row['arch'] == arch.HOST}
+WITH_STORES = [name for name, row in X86.items() if 'ims_power' in row['required']]
+WITH_TESTS = [name for name, row in X86.items() if row['required']]
 
 
 def passes(result, log, show):
@@ -56,7 +57,7 @@ def test_selftests_debug(machine, log, show):
 # What they have on VT-d, the debug kernel has as well.
 @pytest.mark.parametrize('machine', each_or_rare(
     [name for name, row in MACHINES.items() if 'lean' in row['kernels']],
-    ['amd-ir', 'no-iommu'], 5))
+    ['amd-ir', 'no-iommu', 'arm-its'], 5))
 def test_selftests(machine, log, show):
     passes(boot.run(machine, 'lean', 'selftests', log), log, show)
 
@@ -165,9 +166,12 @@ def test_make_stress(log):
 # One interrupt in /proc/interrupts, fired once, and its domains in debugfs.
 SHOWN = (r'\n *\d+:[ 0]* 1 [ 0]* IR-PCI-IMS\.1-\S+ .*ims_testdev0-table-.*'
          r'domain:  IR-PCI-IMS\.1-.*domain:  {}-IR-0\n.*domain:  VECTOR\n')
+ARM_SHOWN = (r'\n *\d+:[ 0]* 1 [ 0]* ITS-PCI-IMS\.1-\S+ .*ims_testdev0-table-.*'
+             r'domain:  ITS-PCI-IMS\.1-.*domain:  :intc@\S+:its@')
 TOTALS = r'\n# Totals: pass:\d+ fail:0 '
 SHOWS = {'intel-ir': SHOWN.format('INTEL'), 'amd-ir': SHOWN.format('AMD'), 'no-iommu': TOTALS,
-         'arm-its': TOTALS, 'arm-its-smmu': TOTALS, 'arm-v2m': TOTALS}
+         'arm-its': ARM_SHOWN, 'arm-its-smmu': ARM_SHOWN, 'arm-its-no-ims': TOTALS,
+         'arm-v2m': TOTALS}
 
 
 @pytest.mark.parametrize('machine', each_or_rare(

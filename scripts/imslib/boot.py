@@ -221,7 +221,8 @@ def boot_image(row, image, initrd, programs, log, extra=(), label='guest', echo=
     """Boot a kernel image, run programs (see scripts/guest/init), judge the log. hardware
     and runs are command()'s."""
     kind = kind_of(row)
-    append = ' '.join((f'console={kind.uart},115200', *COMMON, *kind.append, *extra,
+    append = ' '.join((f'console={kind.uart},115200', *COMMON, *kind.append,
+                       *row.get('append', ()), *extra,
                        f'ims.run={programs}', f'ims.expect={row["expect"]}',
                        f'ims.cpus={cpus_of(runs or engine(row))}', f'ims.tty={kind.tests}'))
     rounds = stress_rounds()

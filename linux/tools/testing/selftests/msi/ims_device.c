@@ -351,6 +351,14 @@ TEST_F_TIMEOUT(ims, fire_many, MT_TEST_SECONDS)
 	EXPECT_EQ(0, stats.held);
 }
 
+/* x86 has vectors. An ITS has LPIs for the whole system. */
+static const char no_vectors[] = "the CPUs of this machine have no vectors";
+
+static bool has_vectors(void)
+{
+	return !strcmp(mt_prefix(), "IR-");
+}
+
 /* More than one CPU has vectors for, and no other CPU may help out */
 TEST_F_TIMEOUT(ims, vectors_exhausted_managed, MT_TEST_SECONDS)
 {
@@ -359,6 +367,8 @@ TEST_F_TIMEOUT(ims, vectors_exhausted_managed, MT_TEST_SECONDS)
 	const int cpu = find_spare_cpu();
 	struct ims_testdev_counts sum;
 
+	if (!has_vectors())
+		SKIP(return, "%s", no_vectors);
 	ASSERT_LT(0, cpu);
 	EXPECT_EQ(-ENOSPC, mt_alloc_cpu(self->fd, id, nr, cpu, true, NULL));
 	ASSERT_EQ(0, mt_counts(self->fd, TABLE, 0, nr, &sum, NULL));
@@ -381,6 +391,8 @@ TEST_F_TIMEOUT(ims, cpu_offline_vectors_exhausted, MT_TEST_SECONDS)
 	unsigned int n;
 	int now;
 
+	if (!has_vectors())
+		SKIP(return, "%s", no_vectors);
 	if (cpu < 0 || mt_cpu_is_online(full) != 1)
 		SKIP(return, "needs three CPUs");
 	ASSERT_EQ(0, mt_alloc(self->fd, id, ANY, 1, &map));
@@ -417,6 +429,8 @@ TEST_F_TIMEOUT(ims, vectors_exhausted, MT_TEST_SECONDS)
 	unsigned int id;
 	int ret;
 
+	if (!has_vectors())
+		SKIP(return, "%s", no_vectors);
 	if (mt_nr_online() * VECTORS_MAX > nr)
 		SKIP(return, "needs fewer CPUs or more slots");
 	if (is_slow())

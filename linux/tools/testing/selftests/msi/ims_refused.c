@@ -10,15 +10,23 @@
 
 #include "ims_fixture.h"
 
-#define NR_MSIX		64
+/* A GICv2m has 64 for all devices */
+#define NR_MSIX		32
+
+/* What IMS requires on this machine */
+static const char *lacks(void)
+{
+	if (!strcmp(mt_prefix(), "ITS-"))
+		return "irqchip.gicv3_ims=1";
+	if (!strcmp(mt_prefix(), "GICv2m-"))
+		return "tells devices apart";
+	return "interrupt remapping";
+}
 
 TEST_F_TIMEOUT(ims, refused, MT_TEST_SECONDS)
 {
-	const char *const reason[] = {
-		self->info.name, "IMS", "interrupt remapping", NULL
-	};
+	const char *const reason[] = { self->info.name, "IMS", lacks(), NULL };
 	const char *const core[] = { self->info.name, NULL };
-	const int lines = mt_has_device_domains();
 	const struct store_kind *kind;
 	char line[512];
 	unsigned int i;
@@ -28,14 +36,14 @@ TEST_F_TIMEOUT(ims, refused, MT_TEST_SECONDS)
 		for (i = 0; i < 2; i++) {
 			kmsg = mt_kmsg_open();
 			ASSERT_LE(0, kmsg);
-			EXPECT_EQ(mt_refusal(), mt_store_create(self->fd, kind->nr, 0, 4 + i));
-			EXPECT_EQ(lines, mt_kmsg_read(kmsg, reason, line, sizeof(line)));
+			EXPECT_EQ(-EOPNOTSUPP, mt_store_create(self->fd, kind->nr, 0, 4 + i));
+			EXPECT_EQ(1, mt_kmsg_read(kmsg, reason, line, sizeof(line)));
 			close(kmsg);
 		}
 	}
 
 	/* That line and no other */
-	EXPECT_EQ(2 * NR_KINDS * lines, mt_kmsg_read(self->kmsg, core, line, sizeof(line)));
+	EXPECT_EQ(2 * NR_KINDS, mt_kmsg_read(self->kmsg, core, line, sizeof(line)));
 
 	/* There is no store then. */
 	EXPECT_GT(0, mt_alloc(self->fd, 1, ANY, 1, NULL));
@@ -78,14 +86,14 @@ TEST_F_TIMEOUT(ims, msix_while_refused, MT_TEST_SECONDS)
 	ASSERT_EQ(0, mt_vectors_enable(self->fd, MSIX, NR_MSIX));
 	ASSERT_EQ(0, mt_request(self->fd, MSIX, 0, NR_MSIX));
 	for (i = 0; i < 3; i++) {
-		EXPECT_EQ(mt_refusal(), mt_store_create(self->fd, TABLE, 0, 4));
+		EXPECT_EQ(-EOPNOTSUPP, mt_store_create(self->fd, TABLE, 0, 4));
 		fire_and_expect(_metadata, self, MSIX, 0, NR_MSIX, i);
 	}
 
 	/* And after it, anew */
 	ASSERT_EQ(0, mt_release(self->fd, MSIX, 0, NR_MSIX));
 	ASSERT_EQ(0, mt_vectors_disable(self->fd, MSIX));
-	EXPECT_EQ(mt_refusal(), mt_store_create(self->fd, TABLE, 0, 4));
+	EXPECT_EQ(-EOPNOTSUPP, mt_store_create(self->fd, TABLE, 0, 4));
 	ASSERT_EQ(0, mt_vectors_enable(self->fd, MSIX, NR_MSIX));
 	ASSERT_EQ(0, mt_request(self->fd, MSIX, 0, NR_MSIX));
 	fire_and_expect(_metadata, self, MSIX, 0, NR_MSIX, 0);
@@ -135,7 +143,7 @@ TEST_F_TIMEOUT(ims, msi_works, MT_TEST_SECONDS)
 	for (i = 0; i < 3; i++) {
 		ASSERT_EQ(0, mt_vectors_enable(self->fd, MSI, 1));
 		ASSERT_EQ(0, mt_request(self->fd, MSI, 0, 1));
-		EXPECT_EQ(mt_refusal(), mt_store_create(self->fd, TABLE, 0, 4));
+		EXPECT_EQ(-EOPNOTSUPP, mt_store_create(self->fd, TABLE, 0, 4));
 		fire_and_expect(_metadata, self, MSI, 0, 1, 0);
 		ASSERT_EQ(0, mt_release(self->fd, MSI, 0, 1));
 		ASSERT_EQ(0, mt_vectors_disable(self->fd, MSI));

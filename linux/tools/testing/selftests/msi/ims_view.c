@@ -252,9 +252,10 @@ static void expect_store(struct __test_metadata *_metadata, struct ims_data *sel
 	EXPECT_STREQ("PCI-IMS", store->name);
 	EXPECT_STREQ(kind->direct ? "direct" : "deferred", store->kind);
 	EXPECT_EQ(size, store->size);
-	snprintf(name, sizeof(name), "IR-PCI-IMS.%u-%s", id, self->info.name);
+	snprintf(name, sizeof(name), "%sPCI-IMS.%u-%s", mt_prefix(), id,
+		 self->info.name);
 	EXPECT_STREQ(name, store->domain);
-	EXPECT_TRUE(strstr(store->parent, "INTEL-IR") || strstr(store->parent, "AMD-IR"));
+	EXPECT_TRUE(mt_is_parent(store->parent)) { TH_LOG("%s", store->parent); }
 	snprintf(path, sizeof(path), "/sys/kernel/debug/irq/domains/%s", store->domain);
 	EXPECT_EQ(0, access(path, F_OK)) { TH_LOG("%s", path); }
 	expect_same_slots(_metadata, self, store, kind->nr, first, kind->visible);
@@ -298,7 +299,7 @@ TEST_F_TIMEOUT(ims, view_agrees, MT_TEST_SECONDS)
 	ASSERT_NE(NULL, msix);
 	EXPECT_STREQ("PCI-MSIX", msix->name);
 	EXPECT_STREQ("direct", msix->kind);
-	snprintf(name, sizeof(name), "IR-PCI-MSIX-%s", self->info.name);
+	snprintf(name, sizeof(name), "%sPCI-MSIX-%s", mt_prefix(), self->info.name);
 	EXPECT_STREQ(name, msix->domain);
 	EXPECT_EQ(self->info.slots[MSIX], msix->size);
 	EXPECT_EQ(nr_msix, msix->used);

@@ -739,22 +739,30 @@ int mt_proc_interrupts_count(const char *text)
 	return ret ? ret : count.count;
 }
 
+const char *mt_prefix(void)
+{
+	/* Of the root domain */
+	static const struct {
+		const char *line, *prefix;
+	} parents[] = {
+		{ " IR-", "IR-" }, { " GICv3 ", "ITS-" }, { " GIC-0 ", "GICv2m-" },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(parents); i++)
+		if (mt_proc_interrupts_count(parents[i].line) > 0)
+			return parents[i].prefix;
+	return "";
+}
+
+bool mt_is_parent(const char *domain)
+{
+	return strstr(domain, "INTEL-IR") || strstr(domain, "AMD-IR") || strstr(domain, "its@");
+}
+
 bool mt_has_remapping(void)
 {
-	/* Remapping domains prefix the names of all irq chips above them. */
-	return mt_proc_interrupts_count(" IR-") > 0;
-}
-
-bool mt_has_device_domains(void)
-{
-	const char *env = getenv("IMS_EXPECT");
-
-	return !env || strcmp(env, "none");
-}
-
-int mt_refusal(void)
-{
-	return mt_has_device_domains() ? -EOPNOTSUPP : -ENODEV;
+	return *mt_prefix();
 }
 
 int mt_debugfs_mount(void)
@@ -969,8 +977,8 @@ static enum gate check_gate(enum mt_want want, char *why, size_t size)
 	bool works;
 	int fd, id;
 
-	if (env && strcmp(env, "yes") && strcmp(env, "no") && strcmp(env, "none")) {
-		snprintf(why, size, "IMS_EXPECT is \"%s\", not \"yes\", \"no\" or \"none\"", env);
+	if (env && strcmp(env, "yes") && strcmp(env, "no")) {
+		snprintf(why, size, "IMS_EXPECT is \"%s\", neither \"yes\" nor \"no\"", env);
 		return FAIL;
 	}
 	works = env ? !strcmp(env, "yes") : mt_has_remapping();
@@ -983,7 +991,7 @@ static enum gate check_gate(enum mt_want want, char *why, size_t size)
 
 	id = mt_store_create(fd, IMS_TD_KIND_TABLE, 0, 1);
 	close(fd);
-	if (id < 0 && id != mt_refusal()) {
+	if (id < 0 && id != -EOPNOTSUPP) {
 		snprintf(why, size, "creation of a store: %s", strerror(-id));
 		return FAIL;
 	}

@@ -154,14 +154,17 @@ int mt_find_capability(const char *name, unsigned int id);
 /* 1 if the device can mask each MSI vector, 0 if it can't */
 int mt_msi_has_mask(const char *name);
 
-/* True if interrupts of this machine go through a remapping unit */
+/* What the names of interrupt chips begin with, because of the domains below: "" or "IR-" */
+const char *mt_prefix(void);
+
+/* True for the name of an interrupt domain that carries IMS */
+bool mt_is_parent(const char *domain);
+
+/*
+ * True if interrupts of this machine go through a remapping unit, or one of arm64 does
+ * the same: messages stay as they are, and a device can have several in MSI
+ */
 bool mt_has_remapping(void);
-
-/* Each device has an interrupt domain of its own */
-bool mt_has_device_domains(void);
-
-/* What creation of a store fails with where none can be created */
-int mt_refusal(void);
 
 /*
  * The kernel log from here on. mt_kmsg_read() returns how many of the new

@@ -490,7 +490,7 @@ TEST_F_TIMEOUT(ims, dyn_show, MT_TEST_SECONDS)
 	ASSERT_EQ(0, mt_alloc_msix(self->fd, 30, 1, &map));
 	ASSERT_EQ(0, mt_request(self->fd, MSIX, 30, 1));
 	ASSERT_EQ(0, mt_proc_interrupts(map.virq, line, sizeof(line)));
-	snprintf(chip, sizeof(chip), " %sPCI-MSIX-%s ", mt_has_remapping() ? "IR-" : "",
+	snprintf(chip, sizeof(chip), " %sPCI-MSIX-%s ", mt_prefix(),
 		 self->info.name);
 	EXPECT_NE(NULL, strstr(line, chip)) { TH_LOG("%s", line); }
 	EXPECT_NE(NULL, strstr(line, " ims_testdev0-msix-30")) { TH_LOG("%s", line); }
@@ -500,6 +500,7 @@ TEST_F_TIMEOUT(ims, dyn_show, MT_TEST_SECONDS)
 TEST_F_TIMEOUT(ims, dyn_forget, MT_TEST_SECONDS)
 {
 	const int irqs = mt_kmsg_open(), store = mt_kmsg_open();
+	char chip[64];
 
 	enable_msix(_metadata, self, 1);
 	ASSERT_EQ(0, mt_alloc_msix(self->fd, 40, 4, NULL));
@@ -507,9 +508,10 @@ TEST_F_TIMEOUT(ims, dyn_forget, MT_TEST_SECONDS)
 	fire_and_expect(_metadata, self, MSIX, 40, 3, 0);
 	ASSERT_EQ(0, mt_forget(self->fd, IMS_TESTDEV_FORGET_ALL));
 
+	snprintf(chip, sizeof(chip), "PCI-MSIX-%s ", self->info.name);
 	EXPECT_EQ(0, mt_write_file(unbind, self->info.name));
 	EXPECT_EQ(0, mt_proc_interrupts_count("ims_testdev0-"));
-	EXPECT_EQ(0, mt_proc_interrupts_count("PCI-MSIX-"));
+	EXPECT_EQ(0, mt_proc_interrupts_count(chip));
 	EXPECT_EQ(3, kmsg_about(self, irqs, "was not freed by the driver"));
 	EXPECT_EQ(1, kmsg_about(self, store, "was not disabled by the driver"));
 
@@ -866,7 +868,7 @@ TEST_F_TIMEOUT(ims, msi_show, MT_TEST_SECONDS)
 	ASSERT_EQ(0, mt_request(self->fd, MSI, 0, 1));
 	ASSERT_EQ(0, mt_counts(self->fd, MSI, 0, 1, NULL, &count));
 	ASSERT_EQ(0, mt_proc_interrupts(count.virq, line, sizeof(line)));
-	snprintf(chip, sizeof(chip), " %sPCI-MSI-%s ", mt_has_remapping() ? "IR-" : "",
+	snprintf(chip, sizeof(chip), " %sPCI-MSI-%s ", mt_prefix(),
 		 self->info.name);
 	EXPECT_NE(NULL, strstr(line, chip)) { TH_LOG("%s", line); }
 	EXPECT_NE(NULL, strstr(line, " ims_testdev0-msi-0")) { TH_LOG("%s", line); }
