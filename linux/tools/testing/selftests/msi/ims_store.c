@@ -613,14 +613,13 @@ TEST_F_TIMEOUT(ims, cookie_batch, MT_TEST_SECONDS)
 static void expect_message(struct __test_metadata *_metadata, const struct store_kind *kind,
 			   const struct ims_testdev_slot *slot)
 {
+	const bool remapped = !strcmp(mt_prefix(), "IR-");
+
 	EXPECT_EQ(IMS_TD_SLOT_HAS_MSG, slot->state & IMS_TD_SLOT_HAS_MSG);
 	if (!kind->visible)
 		return;
-	if (strcmp(mt_prefix(), "IR-")) {
-		EXPECT_EQ(0x040, slot->addr_lo & 0xfff);
-	} else {
-		EXPECT_EQ(0xfee00000, slot->addr_lo & 0xfff00000);
-	}
+	EXPECT_EQ(remapped ? 0xfee00000 : 0x040,
+		  slot->addr_lo & (remapped ? 0xfff00000 : 0xfff));
 	EXPECT_EQ(0, slot->addr_hi);
 }
 
