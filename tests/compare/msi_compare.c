@@ -447,8 +447,8 @@ static void look_proc(void)
 }
 
 /*
- * A row: `24: 0 0  IR-PCI-MSI 1048576-edge  name`, one count per CPU. The chip's
- * name may contain the device's, which is not the same for each device.
+ * A row: `24: 0 0  IR-PCI-MSI 1048576-edge  name`, one count per CPU, or with ` Edge` on
+ * arm64. The chip's name may contain the device's, which is not the same for each device.
  */
 static void look_chips(const struct device *d)
 {
@@ -489,14 +489,16 @@ static void look_chips(const struct device *d)
 		if (!type)
 			continue;
 		*type++ = 0;
-		type = strchr(type, '-');
-		if (!type)
+		type += strspn(type, " ");
+		type += strspn(type, "0123456789");
+		if (!*type)
 			continue;
-		type[1 + strcspn(type + 1, " ")] = 0;
+		type++;
+		type[strcspn(type, " ")] = 0;
 		bdf = strstr(chip, d->bdf);
 		if (bdf)
 			strcpy(bdf, "BDF");
-		snprintf(chips[i], sizeof(chips[i]), "%s%s", chip, type);
+		snprintf(chips[i], sizeof(chips[i]), "%s-%s", chip, type);
 	}
 	runs_begin();
 	for (i = 0; i < nr_vectors; i++)
