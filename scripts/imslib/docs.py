@@ -36,6 +36,8 @@ DOMAIN = 'kernel/irq/msi_device_domain.c'
 CONTRACT = 'kernel/irq/msi_storage_debug.c'
 HEADER = 'include/linux/msi.h'
 TRACE = 'include/trace/events/msi.h'
+PARENTS = ('arch/x86/kernel/apic/msi.c', 'drivers/irqchip/irq-gic-v3-its-pci-msi.c',
+           'drivers/irqchip/irq-gic-v2m.c')
 CALLS = ('drivers/pci/msi/api.c', 'drivers/irqchip/irq-ims-generic.c', 'kernel/irq/msi_copy.c')
 # Where the words come from that the page uses.
 SOURCES = ('arch/x86/kernel/apic', 'drivers/base', 'drivers/iommu', 'drivers/irqchip',
@@ -237,7 +239,7 @@ def missing_paths(base, tree, objects, paths):
                          check=False).returncode)
 
 
-def compare(page, domain, contract, header, trace):
+def compare(page, domain, contract, header, trace, parents):
     """What the page BOOK says otherwise than the code, a line each"""
     wrong = differences('composition', [tuple(map(cell, row)) for row in
                                         table(page, 'irq_chip callback')],
@@ -246,9 +248,10 @@ def compare(page, domain, contract, header, trace):
                          strings(domain, 'msi_template_error', 'msi_template_place_error'))
     reasons = page.split('with one of these reasons:')[-1].split('\n\n\n')[0]
     reasons = re.findall(r'^ \* (.*)', reasons, re.M)
-    lacks = 'this requires interrupt remapping'
+    lacks = re.findall(r'^\t\.lacks\t+= "([^"]+)",$', parents, re.M)
     wrong += differences('reasons of a parent', reasons,
-                         [lacks, *strings(domain, 'msi_parent_error')])
+                         [*(f'this requires {what}' for what in lacks),
+                          *strings(domain, 'msi_parent_error')])
     rules = table(page, 'Enforced by')
     wrong += differences('debug', [row[2].split(' [#')[0] for row in rules if row[0] == 'debug'],
                          re.findall(r'^\t\[MSI_CONTRACT_\w+\]\s*= "([^"]+)"', contract, re.M))
@@ -262,12 +265,12 @@ def compare(page, domain, contract, header, trace):
 
 def check(base, tree, objects):
     """What is wrong with BOOK, a line each"""
-    page, domain, contract, header, trace, index = tree_files(
+    page, domain, contract, header, trace, index, *parents = tree_files(
         base, tree, objects, f'Documentation/{BOOK}.rst', DOMAIN, CONTRACT, HEADER, TRACE,
-        'Documentation/core-api/index.rst')
-    if None in (page, domain, contract, header, trace):
+        'Documentation/core-api/index.rst', *PARENTS)
+    if None in (page, domain, contract, header, trace, *parents):
         raise Fail(f'Documentation/{BOOK}.rst or what it describes does not exist')
-    wrong = compare(page, domain, contract, header, trace)
+    wrong = compare(page, domain, contract, header, trace, ''.join(parents))
     if not re.search(r'^   msi-ims$', index, re.M):
         wrong.append('core-api/index.rst does not list msi-ims')
     words, paths = named(page)

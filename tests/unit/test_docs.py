@@ -53,6 +53,9 @@ HEADER = 'enum {\n\t/* Why */\n\tMSI_STORAGE_NO_MASK\t\t= (1 << 1),\n' \
          '\tMSI_STORAGE_FLAGS\t\t= (1 << 4) - 1,\n};\n'
 TRACE = 'DEFINE_EVENT(msi_irq, msi_alloc,\n\tTP_PROTO(int a));\nTRACE_EVENT(msi_mask,\n'
 
+PARENTS = '''
+\t.lacks\t\t= "interrupt remapping",
+'''
 PAGE = '''\
 Title
 =====
@@ -118,8 +121,9 @@ msi_mask   then
 
 
 class Compare(unittest.TestCase):
-    def differs(self, page=PAGE, domain=DOMAIN, contract=CONTRACT, header=HEADER, trace=TRACE):
-        return docs.compare(page, domain, contract, header, trace)
+    def differs(self, page=PAGE, domain=DOMAIN, contract=CONTRACT, header=HEADER, trace=TRACE,
+                parents=PARENTS):
+        return docs.compare(page, domain, contract, header, trace, parents)
 
     def test_the_same(self):
         self.assertEqual(self.differs(), [])

@@ -12,7 +12,7 @@
 #define ITS_MAX_RESERVED	SZ_16K
 
 int its_get_device(struct irq_domain *domain, struct device *dev, u32 dev_id,
-		   unsigned int nvec, unsigned int least, msi_alloc_info_t *info);
+		   unsigned int nvec, unsigned int least, bool all, msi_alloc_info_t *info);
 void its_put_device(msi_alloc_info_t *info);
 
 #endif /* _IRQ_GIC_V3_ITS_H */

@@ -186,8 +186,7 @@ int mt_kmsg_text(int fd, char *buf, size_t size);
  * absence of one proves anything the program skips; this doesn't return then.
  * It doesn't either if the result is wrong for this machine, which is a
  * failure. Environment variable IMS_EXPECT, "yes" or "no", says which one is
- * right; without it, that the machine has interrupt remapping does. "none": all
- * devices of the machine share an interrupt domain, so that no store can be created.
+ * right; without it, that the machine has interrupt remapping does.
  */
 enum mt_want { MT_WANT_STORES, MT_WANT_REFUSAL, MT_WANT_DEVICE };
 void mt_gate(enum mt_want want);
