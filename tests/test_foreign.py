@@ -11,12 +11,12 @@ from imslib.check import CHECK
 MACHINES = [name for name, row in boot.machines().items() if 'devices' in row]
 
 
-@pytest.mark.parametrize('machine', each_or_rare(compare.machines(), ['no-iommu', 'intel-ir'], 2))
+@pytest.mark.parametrize('machine', each_or_rare(compare.machines(), ['intel-ir'], 2))
 def test_base_and_series_behave_alike(machine, log, show):
     show(compare.compare(machine, CHECK, lambda text: note(log, text)))
 
 
-@pytest.mark.parametrize('machine', each_or_rare(list(MACHINES), ['intel-ir', 'no-iommu'], 3))
+@pytest.mark.parametrize('machine', each_or_rare(list(MACHINES), ['intel-ir'], 3))
 def test_devices(machine, log, show):
     result = devices.run(machine, log, devices.FEW)
     expect(result, f'{result}; see {log}')
@@ -31,7 +31,7 @@ def test_devices_long(machine, log, show):
     show(result.summary())
 
 
-@pytest.mark.parametrize('machine', list(ntb.WINDOWS))
+@pytest.mark.parametrize('machine', each_or_rare(list(ntb.WINDOWS), ['intel-ir'], 1))
 def test_ntb(machine, log, show):
     """Interrupts and traffic across a bridge"""
     result = ntb.run(machine, log)

@@ -10,8 +10,12 @@ from imslib.util import locked
 STALE = 'CONFIG_LOCALVERSION="-stale"'
 # UML is there in seconds.
 NEEDS = pytest.mark.needs('kernel/irq/irqdesc', 'scripts/imslib/kunit')
-PLATFORMS = [pytest.param(name, marks=[pytest.mark.quick if name == 'um' else NEEDS])
-             for name in kunit.PLATFORMS]
+# Those that CPUs and the table make a difference to: msi_run, msi_lock, msi_walk, irq_desc
+SEVERAL = '*[nkc]'
+RUNS = [pytest.param('um', '', id='um', marks=pytest.mark.quick),
+        pytest.param('x86_64', SEVERAL, id='x86_64', marks=NEEDS),
+        pytest.param('x86_64', '', id='x86_64-all', marks=pytest.mark.rare(
+            minutes=6, why='each check has all suites on UML'))]
 
 
 def spoil(platform):
@@ -24,10 +28,10 @@ def spoil(platform):
                           encoding='ascii')
 
 
-@pytest.mark.parametrize('platform', PLATFORMS)
-def test_suites(platform, snapshot, log, show):
+@pytest.mark.parametrize(('platform', 'suite'), RUNS)
+def test_suites(platform, suite, snapshot, log, show):
     spoil(platform)
-    show(f'{kunit.run(*snapshot[:3], log, platform)} passed')
+    show(f'{kunit.run(*snapshot[:3], log, platform, suite)} passed')
     config = (kunit.build_dir(platform) / '.config').read_text(encoding='ascii')
     note(log, '=== the configuration\n' + config)
     expect(STALE not in config, f'a stale .config is used for {platform}; see {log}')

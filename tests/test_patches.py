@@ -1,18 +1,32 @@
 # SPDX-License-Identifier: GPL-2.0
 """What maintainers' tools say of the patches."""
 import re
+from functools import partial
 
 import pytest
 from support import expect, note, nothing_wrong
 
 from imslib import kernel, warnings
-from imslib.check import CHECK
-from imslib.util import clean_env, git, locked, run
+from imslib.util import Fail, clean_env, digest, entry, git, locked, run
 
 # Who posts the series signs it off, and the files that it adds are in directories
 # that MAINTAINERS has already, which checkpatch does not look up.
 # The base has no history that a Fixes: could be looked up in.
 CHECKPATCH_IGNORE = 'MISSING_SIGN_OFF,FILE_PATH_CHANGES,UNKNOWN_COMMIT_ID'
+
+
+def check_patch(text, log, out):
+    """An entry for a patch that has nothing to complain about"""
+    patch = out / 'patch'
+    patch.write_text(text, encoding='utf-8')
+    done = run(['perl', 'scripts/checkpatch.pl', '--strict', '--show-types', '--color=never',
+                '--ignore', CHECKPATCH_IGNORE, patch], check=False, cwd=kernel.src(),
+               env=clean_env(HOME='/nonexistent'))
+    subject = re.search(r'^Subject: (?:\[PATCH\] )?(.*)', text, re.M)[1]
+    note(log, f'=== {subject}\n{done.stdout}{done.stderr}')
+    clean = re.search(r'^total: 0 errors, 0 warnings, 0 checks', done.stdout, re.M)
+    if done.returncode or not clean or 'Traceback' in done.stderr:
+        raise Fail(subject)
 
 
 @pytest.mark.needs('patches/', 'linux/')
@@ -22,17 +36,14 @@ def test_checkpatch(steps, log):
     with locked('kernel-src'):
         kernel.checkout(base, f'{tip}^{{tree}}', base.repo / 'objects')
         for commit in commits:
-            patch = CHECK / 'checkpatch.patch'
-            patch.write_text(git('format-patch', '-1', '--stdout', '--no-renames', '--signature=',
-                                 commit, repo=base.repo), encoding='utf-8')
-            done = run(['perl', 'scripts/checkpatch.pl', '--strict', '--show-types',
-                        '--color=never', '--ignore', CHECKPATCH_IGNORE, patch], check=False,
-                       cwd=kernel.src(), env=clean_env(HOME='/nonexistent'))
-            subject = git('log', '-1', '--format=%s', commit, repo=base.repo).strip()
-            note(log, f'=== {subject}\n{done.stdout}{done.stderr}')
-            clean = re.search(r'^total: 0 errors, 0 warnings, 0 checks', done.stdout, re.M)
-            if done.returncode or not clean or 'Traceback' in done.stderr:
-                bad.append(subject)
+            text = git('format-patch', '-1', '--stdout', '--no-renames', '--signature=', commit,
+                       repo=base.repo)
+            # The first line has the id of the commit.
+            key = digest(text.partition('\n')[2], base.commit, CHECKPATCH_IGNORE)
+            try:
+                entry('checkpatch', key, partial(check_patch, text, log))
+            except Fail as err:
+                bad.append(str(err))
     expect(not bad, f'{len(bad)} of {len(commits)} steps: {bad[:3]}; see {log}')
 
 

@@ -285,6 +285,7 @@ static void lock_runtime_pm(struct kunit *test)
 	struct msi_test *mt = test->priv;
 	enum rpm_status status = mt->dev->power.runtime_status;
 	struct msi_test_slot *s;
+	struct msi_slot *slot;
 	struct msi_map map;
 	unsigned int i;
 	u32 data;
@@ -311,7 +312,9 @@ static void lock_runtime_pm(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, id), 0);
 		mt->dev->power.runtime_status = status;
 		stuck_end(mt);
-		KUNIT_EXPECT_TRUE(test, msi_test_wait(READ_ONCE(s->msg.data) == data));
+		slot = msi_test_irq_slot(map.virq);
+		KUNIT_EXPECT_TRUE(test, msi_test_wait(READ_ONCE(s->msg.data) == data &&
+						      msi_test_synced(slot)));
 
 		/* With nobody in the way it is carried out at once */
 		mt->dev->power.runtime_status = RPM_SUSPENDING;
