@@ -28,7 +28,7 @@ from imslib.util import (ROOT, Fail, digest, entry, fresh_log, git_env, have_ent
 # What no test looks at but those that are in `make quick`
 WORDS_ONLY = (':!README.md', ':!COPYING', ':!tests/steps.recorded')
 # A share of the rare tests takes about as many minutes, if no single test takes more.
-SHARE = 6
+SHARE = 4
 # The commands, beside compilers, that results depend on
 TOOLS = (('gcc', '--version'), ('ld', '--version'), ('sparse', '--version'),
          ('spatch', '--version'), ('sphinx-build', '--version'))

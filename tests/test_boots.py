@@ -49,7 +49,7 @@ def test_selftests_quick(log, show):
 
 
 @pytest.mark.parametrize('machine', each_or_rare(
-    [name for name, row in MACHINES.items() if 'debug' in row['kernels']], ['intel-ir'], 10))
+    [name for name, row in MACHINES.items() if 'debug' in row['kernels']], ['intel-ir'], 6))
 def test_selftests_debug(machine, log, show):
     # With eight CPUs it takes twice as long and finds no more.
     passes(boot.run(machine, 'debug', 'selftests', log,
