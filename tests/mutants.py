@@ -52,14 +52,17 @@ class Same(Exception):
 
 
 class Kunit:
-    """The suites about MSI, on UML"""
-    name = 'kunit on um'
+    """Suites, on a platform"""
+
+    def __init__(self, platform, suites):
+        self.platform, self.suites = platform, suites
+        self.name = f'kunit on {platform}'
 
     def build_dir(self):
-        return kunit.build_dir('um')
+        return kunit.build_dir(self.platform)
 
     def run(self, snapshot, log, bound, built):
-        kunit.run(*snapshot, log, suite='msi_*', bound=bound, built=built)
+        kunit.run(*snapshot, log, self.platform, self.suites, bound, built)
 
 
 class Boot:
@@ -84,15 +87,19 @@ class Boot:
             raise Fail(f'{result}; see {log}')
 
 
-KUNIT, STORES, PCI = Kunit(), Boot('ims_store,ims_device,ims_view'), Boot('pci_msi,ims_power')
+KUNIT = Kunit('um', 'msi_*')
+# What takes several CPUs to notice
+SEVERAL = Kunit('x86_64', 'msi_lock')
+STORES, PCI = Boot('ims_store,ims_device,ims_view'), Boot('pci_msi,ims_power')
 # Who should notice what is wrong in a file, first the one that is cheap. legacy.c is not
 # built on x86.
 JUDGES = (
     ('kernel/irq/msi_test*.c', ()),
     ('kernel/irq/msi_storage_debug.c', (KUNIT,)),
-    ('kernel/irq/msi*.c', (KUNIT, STORES)),
+    ('kernel/irq/msi*.c', (KUNIT, STORES, SEVERAL)),
     ('drivers/irqchip/irq-ims-generic.c', (KUNIT, STORES)),
     ('drivers/pci/msi/legacy.c', ()),
+    ('drivers/pci/msi/*test*.c', ()),
     ('drivers/pci/msi/*.c', (KUNIT, PCI)),
 )
 

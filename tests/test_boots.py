@@ -8,9 +8,9 @@ import cases
 import pytest
 from support import Checkout, each_or_rare, expect
 
-from imslib import arch, boot, kernel, qmp, series
+from imslib import arch, boot, kernel, qemu, qmp, series
 from imslib.check import CHECK
-from imslib.util import locked
+from imslib.util import locked, run
 
 MACHINES = boot.machines()
 X86 = {name: row for name, row in MACHINES.items() if row['arch'] == arch.HOST}
@@ -122,6 +122,34 @@ def test_store_of_2_20_slots(log, show):
     passes(result, log, show)
     expect(f'{1 << 20} slots' in log.read_text('utf-8', 'replace'),
            f'the device has not as many slots; see {log}')
+
+
+# Two devices behind a bridge to conventional PCI have one DeviceID.
+BRIDGE = ('-global', 'ims-testdev.slots=65536', '-device', 'i82801b11-bridge,id=bridge',
+          '-device', 'ims-testdev,bus=bridge,addr=1', '-device', 'ims-testdev,bus=bridge,addr=2')
+
+
+@pytest.mark.rare(minutes=3, why='every check has the selftests on arm-its')
+def test_one_table_of_events(log, show):
+    """What has the same DeviceID shares a table, and all devices share the LPIs. Behind a
+    SMMU, Linux 6.1 refuses the second device with the StreamID of the bridge."""
+    passes(boot.run('arm-its', 'lean', 'its', log, hardware=BRIDGE), log, show)
+
+
+@pytest.mark.rare(minutes=3, why='every check has the selftests on arm-its')
+def test_msi_map_with_an_offset(log, show, tmp_path):
+    """The root bus is bus 1 for the kernel and bus 0 for the ITS, as msi-map says."""
+    row, dtb, node = MACHINES['arm-its'], tmp_path / 'dtb', '/pcie@10000000'
+    machine, options, *rest = row['qemu']
+    run([qemu.get() / 'qemu-system-aarch64', '-nodefaults', machine,
+         f'{options},dumpdtb={dtb}', *rest, *boot.engine(row)])
+    _, its, *_ = run(['fdtget', '-t', 'x', dtb, node, 'msi-map']).split()
+    run(['fdtput', '-t', 'x', dtb, node, 'bus-range', '1', 'ff'])
+    run(['fdtput', '-t', 'x', dtb, node, 'msi-map', '100', its, '0', 'ff00'])
+    passes(boot.run('arm-its', 'lean', 'pci_msi,ims_device', log, hardware=('-dtb', dtb)),
+           log, show)
+    expect('ims_testdev 0000:01:' in log.read_text('utf-8', 'replace'),
+           f'no device is on bus 1; see {log}')
 
 
 def more_selftests(machine, programs, log, show, *reasons):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """What maintainers' tools say of the patches."""
+import inspect
 import re
 from functools import partial
 
@@ -16,7 +17,7 @@ CHECKPATCH_IGNORE = 'MISSING_SIGN_OFF,FILE_PATH_CHANGES,UNKNOWN_COMMIT_ID'
 
 
 def check_patch(text, log, out):
-    """An entry for a patch that has nothing to complain about"""
+    """An entry for a patch that checkpatch does not complain of"""
     patch = out / 'patch'
     patch.write_text(text, encoding='utf-8')
     done = run(['perl', 'scripts/checkpatch.pl', '--strict', '--show-types', '--color=never',
@@ -39,7 +40,8 @@ def test_checkpatch(steps, log):
             text = git('format-patch', '-1', '--stdout', '--no-renames', '--signature=', commit,
                        repo=base.repo)
             # The first line has the id of the commit.
-            key = digest(text.partition('\n')[2], base.commit, CHECKPATCH_IGNORE)
+            key = digest(text.partition('\n')[2], base.commit, CHECKPATCH_IGNORE,
+                         inspect.getsource(check_patch))
             try:
                 entry('checkpatch', key, partial(check_patch, text, log))
             except Fail as err:

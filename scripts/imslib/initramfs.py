@@ -16,7 +16,7 @@ INIT = ROOT / 'scripts/guest/init'
 TESTS = 'tools/testing/selftests/msi'
 # What a program shares with the selftests: the calls of the test driver
 SHARED = {name: (f'{TESTS}/msi_test.c',)
-          for name in ('late_sysfs', 'lost', 'no_msi', 'virtio_net')}
+          for name in ('its', 'late_sysfs', 'lost', 'no_msi', 'virtio_net')}
 # A directory is a program of the same name.
 PROGRAMS = tuple(ROOT / 'tests/guest' / name for name in ('devices', 'ntb', *SHARED))
 # What of the tree goes into the selftests.

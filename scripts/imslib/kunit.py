@@ -30,6 +30,8 @@ from . import kernel, qemu, series, verdict
 from .util import Fail, cache, fresh_log, jobs, locked, say, step
 
 CONFIGS = ('kernel/irq', 'drivers/net/wireless/ath/ath11k', 'lib/hbitmap')
+# Where suites are: those without a .kunitconfig of their own come with kernel/irq
+SOURCES = (*CONFIGS, 'drivers/pci/msi')
 CPUS = 4
 # Seconds that a run may take. kunit.py asks the kernel to end then, and who does not
 # listen is killed somewhat later.
@@ -104,7 +106,7 @@ def depends(src, path):
 def suites(src, lacks=()):
     """The names of the suites in the sources that depend on nothing of lacks."""
     names = []
-    for path in sorted(path for config in CONFIGS for path in (src / config).glob('*test*.c')):
+    for path in sorted(path for where in SOURCES for path in (src / where).glob('*test*.c')):
         text = path.read_text(encoding='utf-8')
         found = [match[1] or match[2] for match in SUITE.finditer(text)]
         if not found and re.search(r'^kunit_test_suites?\(', text, re.M):

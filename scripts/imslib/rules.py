@@ -42,7 +42,7 @@ PLACES = (
 SEARCHED = re.compile(r'\.[chS]$|(?:^|/)(?:Makefile|Kbuild)$')
 
 # Storage ops that are wrong on purpose, and those of the unit tests.
-WRONG = ('drivers/irqchip/irq-ims-testdev.c', 'kernel/irq/msi_test')
+WRONG = ('drivers/irqchip/irq-ims-testdev.c', 'kernel/irq/msi_test', 'drivers/pci/msi/msi_test')
 
 # It exports the functions of HEADER.
 EXPORTER = 'drivers/pci/msi/api.o'

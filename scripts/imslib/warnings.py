@@ -37,6 +37,10 @@ NO_DIRECTORY = re.compile(r'\S+ warning: [^/].*: No such file or directory '
 # Drivers that only these directories of arch/ can have: {beginning of the path: directories}
 DRIVERS = {'drivers/irqchip/irq-gic': ('arm', 'arm64')}
 
+# {O= directory: (configuration, directory of arch/)}. What the first can build, no other
+# one builds again.
+BUILDS = {'warnings': ('warnings', 'x86'), 'arm64-warnings': ('arm64-lean', 'arm64')}
+
 
 # --- texts -----------------------------------------------------------------
 
@@ -114,26 +118,35 @@ def changed_files(base, tip):
                repo=base.repo).split()
 
 
+def compile_objects(where, base, tree, objects, log):
+    """With sparse and W=1, in an O= directory. Wants the kernel-src lock."""
+    config, _ = BUILDS[where]
+    out = kernel.objdir(where)
+    with kernel.using(out):
+        kernel.configure(config, base, tree, base.repo / 'objects', 'warnings', log, where)
+        for path in objects:
+            (out / path).unlink(missing_ok=True)
+        for options, some in rounds(objects):
+            step('patches: sparse, W=1', kernel.make_cmd(where, *options, 'C=2', *FLAGS, *some),
+                 log=log, env=kernel.make_env())
+    for path in objects:
+        if not (out / path).exists():
+            raise Fail(f'{path} was not built; see {log}')
+
+
 def collect(base, commit, files, log):
     """(what was said about those of the files that a commit has, number of objects). Wants
     the kernel-src lock."""
     tree = git('rev-parse', f'{commit}^{{tree}}', repo=base.repo).strip()
     kernel.checkout(base, tree, base.repo / 'objects')
     here = [f for f in files if f.endswith(('.c', '.h')) and (kernel.src() / f).exists()]
-    objects = sorted(f[:-2] + '.o' for f in here if belongs(f, 'x86'))
-    out = kernel.objdir('warnings')
+    objects = []
     start = log.stat().st_size if log.exists() else 0
-    with kernel.using(out):
-        kernel.configure('warnings', base, tree, base.repo / 'objects', 'warnings', log)
-        for path in objects:
-            (out / path).unlink(missing_ok=True)
-        for options, some in rounds(objects):
-            step('patches: sparse, W=1',
-                 kernel.make_cmd('warnings', *options, 'C=2', *FLAGS, *some), log=log,
-                 env=kernel.make_env())
-    for path in objects:
-        if not (out / path).exists():
-            raise Fail(f'{path} was not built; see {log}')
+    for where, (_, directory) in BUILDS.items():
+        some = sorted({f[:-2] + '.o' for f in here if belongs(f, directory)} - {*objects})
+        if some:
+            compile_objects(where, base, tree, some, log)
+            objects += some
     with open(log, 'rb') as file:
         file.seek(start)
         found = said(file.read().decode(errors='replace'), objects)

@@ -334,6 +334,16 @@ static const struct msi_chip_part msi_deferred_part = {
 	.write_msg	= msi_slot_record_msg,
 };
 
+/* The same error as for a chip without the callback, if the parent has none */
+static int msi_set_wake_parent(struct irq_data *data, unsigned int on)
+{
+	const struct irq_chip *chip = data->parent_data->chip;
+
+	if (!chip->irq_set_wake && !(chip->flags & IRQCHIP_SKIP_SET_WAKE))
+		return -ENXIO;
+	return irq_chip_set_wake_parent(data, on);
+}
+
 /* The function which owns the table at the top of this file */
 static void msi_device_domain_init_chip(struct msi_device_domain *dd,
 					const struct msi_storage_template *tmpl,
@@ -375,7 +385,7 @@ static void msi_device_domain_init_chip(struct msi_device_domain *dd,
 	if (pops->flags & MSI_PARENT_EOI)
 		chip->irq_eoi = irq_chip_eoi_parent;
 	if (!(pops->chip_flags & IRQCHIP_SKIP_SET_WAKE))
-		chip->irq_set_wake = irq_chip_set_wake_parent;
+		chip->irq_set_wake = msi_set_wake_parent;
 
 	chip->irq_retrigger = irq_chip_retrigger_hierarchy;
 }

@@ -27,8 +27,9 @@
 
 #include "msi_test.h"
 
-/* In the allocation info, to see that prepare() was not in vain */
-#define MSI_TEST_PREPARED	0x5a5a
+/* In the allocation info, to see that prepare() was not in vain, and with which size */
+#define MSI_TEST_PREPARED	0x5a000000
+#define MSI_TEST_PREPARED_SIZE	0x00ffffff
 
 #define MSI_TEST_DRIVER		"msi_kunit"
 
@@ -272,6 +273,12 @@ static int msi_test_affinity_nomask(struct irq_data *data, const struct cpumask 
 	return IRQ_SET_MASK_OK;
 }
 
+static const char *msi_test_not_prepared(const msi_alloc_info_t *arg)
+{
+	return (arg->flags & ~MSI_TEST_PREPARED_SIZE) == MSI_TEST_PREPARED ? "" :
+									     "[not prepared]";
+}
+
 static int msi_test_prepare(struct irq_domain *domain, struct device *dev, unsigned int size,
 			    msi_alloc_info_t *arg)
 {
@@ -281,8 +288,11 @@ static int msi_test_prepare(struct irq_domain *domain, struct device *dev, unsig
 			dev == mt->dev ? "" : "[wrong device]");
 	if (mt->parent.prepare_ret)
 		return mt->parent.prepare_ret;
+	if (mt->parent.room && mt->parent.reserved + size > mt->parent.room)
+		return -ENOSPC;
 
-	arg->flags = MSI_TEST_PREPARED;
+	arg->flags = MSI_TEST_PREPARED | size;
+	mt->parent.reserved += size;
 	mt->parent.prepared++;
 	return 0;
 }
@@ -292,8 +302,8 @@ static void msi_test_teardown(struct irq_domain *domain, struct device *dev,
 {
 	struct msi_test *mt = domain->parent->host_data;
 
-	msi_test_called(mt, "p.teardown%s%s", msi_test_not_task(),
-			arg->flags == MSI_TEST_PREPARED ? "" : "[not prepared]");
+	msi_test_called(mt, "p.teardown%s%s", msi_test_not_task(), msi_test_not_prepared(arg));
+	mt->parent.reserved -= arg->flags & MSI_TEST_PREPARED_SIZE;
 	mt->parent.prepared--;
 }
 
@@ -336,7 +346,7 @@ static int msi_test_parent_alloc(struct irq_domain *domain, unsigned int virq,
 	int ret;
 
 	msi_test_called(mt, "p.alloc%s%s%s", msi_test_not_task(),
-			info->flags == MSI_TEST_PREPARED ? "" : "[not prepared]",
+			msi_test_not_prepared(info),
 			info->desc ? "" : "[no descriptor]");
 
 	hwirq = bitmap_find_next_zero_area(parent->hwirqs, MSI_TEST_SLOTS, 0, nr_irqs, 0);
@@ -1168,6 +1178,7 @@ void msi_test_exit(struct kunit *test)
 	tracepoint_synchronize_unregister();
 
 	KUNIT_EXPECT_EQ_MSG(test, mt->parent.prepared, 0, "device domains were not torn down");
+	KUNIT_EXPECT_EQ_MSG(test, mt->parent.reserved, 0, "interrupts are reserved");
 	KUNIT_EXPECT_EQ_MSG(test, mt->parent.irqs, 0, "interrupts of the parent are left");
 	KUNIT_EXPECT_EQ_MSG(test, msi_test_count_irqs(), mt->irqs, "interrupts are left");
 	KUNIT_EXPECT_EQ_MSG(test, mt->hw.used, 0, "slots are left");

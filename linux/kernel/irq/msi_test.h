@@ -70,6 +70,9 @@ void msi_test_add(struct msi_test_text *text, const char *fmt, ...);
  * @prepare_ret:	What prepare() returns
  * @irqs:		How many interrupts are allocated
  * @prepared:		How many device domains are prepared
+ * @room:		How many interrupts all device domains together may have, 0 for any
+ *			number
+ * @reserved:		How many of them they have
  * @deliver:		irq_retrigger() of the parent has an effect
  * @retriggered:	What it was called for
  * @redeliver:		Carries that out in hard interrupt context
@@ -89,6 +92,8 @@ struct msi_test_parent {
 	int			prepare_ret;
 	int			irqs;
 	int			prepared;
+	unsigned int		room;
+	unsigned int		reserved;
 	bool			deliver;
 	DECLARE_BITMAP(retriggered, MSI_TEST_SLOTS);
 	struct irq_work		redeliver;

@@ -250,6 +250,9 @@ static void compose_parent_only(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, c->chip->irq_set_wake);
 
 	KUNIT_EXPECT_EQ(test, c->chip->irq_set_wake(c->data, 1), 0);
+	/* The parent has no irq_set_wake() */
+	c->mt->parent.chip.irq_set_wake = NULL;
+	KUNIT_EXPECT_EQ(test, c->chip->irq_set_wake(c->data, 1), -ENXIO);
 	KUNIT_EXPECT_EQ(test, c->chip->irq_retrigger(c->data), 1);
 	KUNIT_EXPECT_EQ(test, irq_set_vcpu_affinity(c->map.virq, NULL), 0);
 	KUNIT_EXPECT_EQ(test, irq_chip_compose_msi_msg(c->data, msg), 0);

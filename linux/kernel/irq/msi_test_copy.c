@@ -592,6 +592,9 @@ static void copy_errors(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, msi_get_msg(irq, &msg), -EINVAL);
 	msi_unregister_msg_notifier(irq, &other.notifier);
 	irq_free_desc(irq);
+	KUNIT_EXPECT_EQ(test, msi_register_msg_notifier(nr_irqs, &other.notifier), -EINVAL);
+	KUNIT_EXPECT_EQ(test, msi_get_msg(nr_irqs, &msg), -EINVAL);
+	msi_unregister_msg_notifier(nr_irqs, &other.notifier);
 	KUNIT_EXPECT_EQ(test, msi_register_msg_notifier(irq, &other.notifier), -EINVAL);
 	KUNIT_EXPECT_EQ(test, msi_get_msg(irq, &msg), -EINVAL);
 	msi_unregister_msg_notifier(irq, &other.notifier);

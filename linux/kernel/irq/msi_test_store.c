@@ -817,6 +817,180 @@ static void default_iterate(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mt->hw.used, 0);
 }
 
+/* --- A parent with one table for all stores of a device, as an ITS has it ------ */
+
+static int table_add_default(struct msi_test *mt, unsigned int size, unsigned int nr)
+{
+	struct msi_desc init = { .nvec_used = 1 };
+	int ret;
+
+	/* The one that was there before is released */
+	mt->hw.released = 0;
+	msi_lock_descs(mt->dev);
+	ret = setup_default(mt, MSI_TEST_DIRECT, size);
+	mt->hw.released = 0;
+	for (; !ret && init.msi_index < nr; init.msi_index++)
+		ret = msi_add_msi_desc(mt->dev, &init);
+	if (!ret)
+		ret = msi_default_store_alloc_irqs(mt->dev);
+	msi_unlock_descs(mt->dev);
+	return ret;
+}
+
+static void table_free_default(struct msi_test *mt)
+{
+	msi_lock_descs(mt->dev);
+	msi_default_store_free_irqs(mt->dev);
+	msi_free_msi_descs(mt->dev);
+	msi_unlock_descs(mt->dev);
+}
+
+/* Each delivers, as often as it has an event, masked at the parent before and after */
+static void table_use(struct msi_test *mt, struct msi_test_hw *hw, unsigned int irq,
+		      unsigned int index)
+{
+	struct kunit *test = mt->test;
+	const int handled = atomic_read(&mt->handled);
+
+	KUNIT_ASSERT_EQ(test, request_irq(irq, msi_test_handler, 0, "msi_kunit", mt), 0);
+	KUNIT_EXPECT_NOT_NULL(test, strstr(mt->log.buf, "p.unmask unmask"));
+	msi_test_log_reset(mt);
+	msi_test_fire(mt, hw, index);
+	msi_test_fire(mt, hw, index);
+	MSI_TEST_EXPECT_LOG(mt, "p.eoi p.eoi");
+	KUNIT_EXPECT_EQ(test, atomic_read(&mt->handled), handled + 2);
+	free_irq(irq, mt);
+	KUNIT_EXPECT_NOT_NULL(test, strstr(mt->log.buf, "p.mask"));
+	msi_test_log_reset(mt);
+}
+
+static void store_shared_table(struct kunit *test)
+{
+	enum { DEFAULT = 8, NR = 4 };
+	struct msi_test *mt = test->priv;
+	struct msi_test_hw *hw[3] = { more_hw(mt), more_hw(mt), more_hw(mt) };
+	const struct msi_storage_template *tmpl = &msi_test_templates[MSI_TEST_DIRECT];
+	struct msi_map maps[2][NR];
+	unsigned int i, j, round;
+	int id[2];
+
+	msi_test_parent_init(mt, MSI_PARENT_MASK | MSI_PARENT_EOI | MSI_PARENT_STABLE_MSG);
+	mt->parent.room = DEFAULT + 2 * NR + 1;
+	KUNIT_ASSERT_EQ(test, msi_setup_device_data(mt->dev), 0);
+
+	/* The default store first, and then the others; the reverse the second time */
+	for (round = 0; round < 2; round++) {
+		if (!round)
+			KUNIT_ASSERT_EQ(test, table_add_default(mt, DEFAULT, NR), 0);
+		for (i = 0; i < 2; i++) {
+			id[i] = msi_test_create(mt, MSI_TEST_DIRECT, NR, hw[i]);
+			KUNIT_EXPECT_EQ(test, msi_store_alloc_irqs(mt->dev, id[i], NR, NR, NULL,
+								   NULL, maps[i]), NR);
+		}
+		if (round)
+			KUNIT_ASSERT_EQ(test, table_add_default(mt, DEFAULT, NR), 0);
+		KUNIT_EXPECT_EQ(test, mt->parent.reserved, DEFAULT + 2 * NR);
+
+		/* What does not fit leaves nothing, and what fits is no more than that */
+		hw[2]->released = 0;
+		KUNIT_EXPECT_EQ(test, msi_create_store(mt->dev, tmpl, 2, hw[2]), -ENOSPC);
+		KUNIT_EXPECT_EQ(test, mt->parent.reserved, DEFAULT + 2 * NR);
+		KUNIT_EXPECT_EQ(test, hw[2]->released, 0);
+		msi_remove_store(mt->dev, msi_test_create(mt, MSI_TEST_DIRECT, 1, hw[2]));
+
+		msi_test_log_reset(mt);
+		for (j = 0; j < NR; j++) {
+			table_use(mt, &mt->hw, msi_get_virq(mt->dev, j), j);
+			for (i = 0; i < 2; i++)
+				table_use(mt, hw[i], maps[i][j].virq, maps[i][j].index);
+		}
+
+		/* Those of one are freed, and another one uses them */
+		msi_store_free_irqs(mt->dev, id[0], maps[0], NR);
+		msi_remove_store(mt->dev, id[0]);
+		KUNIT_EXPECT_EQ(test, mt->parent.reserved, DEFAULT + NR);
+		id[0] = msi_test_create(mt, MSI_TEST_DIRECT, NR + 1, hw[0]);
+		maps[0][0] = msi_test_alloc(mt, id[0], NR);
+		msi_test_log_reset(mt);
+		table_use(mt, hw[0], maps[0][0].virq, NR);
+		table_use(mt, hw[1], maps[1][0].virq, 0);
+		msi_store_free_irq(mt->dev, id[0], maps[0][0]);
+		msi_remove_store(mt->dev, id[0]);
+
+		/* The default store grows into what they had */
+		table_free_default(mt);
+		KUNIT_EXPECT_EQ(test, table_add_default(mt, DEFAULT + NR + 2, 1), -ENOSPC);
+		KUNIT_EXPECT_EQ(test, table_add_default(mt, DEFAULT + NR + 1, 1), 0);
+		KUNIT_EXPECT_EQ(test, mt->parent.reserved, mt->parent.room);
+		table_free_default(mt);
+		KUNIT_EXPECT_EQ(test, table_add_default(mt, 1, 0), 0);
+
+		msi_store_free_irqs(mt->dev, id[1], maps[1], NR);
+		msi_remove_store(mt->dev, id[1]);
+		KUNIT_EXPECT_EQ(test, mt->parent.reserved, 1);
+	}
+	msi_test_unbind(mt);
+	KUNIT_EXPECT_EQ(test, mt->parent.reserved, 0);
+}
+
+/* Firmware finds the parent by the tokens of the domains that it replaces, and no other */
+static void store_bus_tokens(struct kunit *test)
+{
+	struct msi_test *mt = test->priv;
+	struct fwnode_handle *fwnode = mt->parent.fwnodes[1];
+
+	KUNIT_EXPECT_NULL(test, irq_find_matching_fwnode(fwnode, DOMAIN_BUS_PCI_MSI));
+	mt->parent.ops.bus_tokens = BIT(DOMAIN_BUS_PCI_MSI);
+	KUNIT_EXPECT_PTR_EQ(test, irq_find_matching_fwnode(fwnode, DOMAIN_BUS_PCI_MSI),
+			    mt->parent.domain);
+	KUNIT_EXPECT_NULL(test, irq_find_matching_fwnode(fwnode, DOMAIN_BUS_PLATFORM_MSI));
+	KUNIT_EXPECT_NULL(test, irq_find_matching_fwnode(mt->parent.fwnodes[0],
+							 DOMAIN_BUS_PCI_MSI));
+	KUNIT_EXPECT_PTR_EQ(test, irq_find_matching_fwnode(fwnode, DOMAIN_BUS_ANY),
+			    mt->parent.domain);
+}
+
+/* While the handler runs, the interrupt comes in once more, as it can on another CPU */
+static irqreturn_t resend_handler(int irq, void *arg)
+{
+	struct msi_test *mt = arg;
+
+	if (atomic_inc_return(&mt->handled) == 1)
+		generic_handle_domain_irq(mt->parent.domain,
+					  irq_get_irq_data(irq)->parent_data->hwirq);
+	return IRQ_HANDLED;
+}
+
+static void store_resend(struct kunit *test)
+{
+	struct msi_test *mt = test->priv;
+	struct msi_map map;
+	int id, resend;
+
+	msi_test_parent_init(mt, MSI_PARENT_MASK | MSI_PARENT_EOI | MSI_PARENT_STABLE_MSG);
+	mt->parent.deliver = true;
+	id = msi_test_create(mt, MSI_TEST_DIRECT, 4, &mt->hw);
+	for (resend = 0; resend < 2; resend++) {
+		map = msi_test_alloc(mt, id, 0);
+		if (resend)
+			irqd_set_resend_when_in_progress(irq_get_irq_data(map.virq));
+		KUNIT_ASSERT_EQ(test, request_irq(map.virq, resend_handler, 0, "msi_kunit", mt),
+				0);
+		msi_test_log_reset(mt);
+		atomic_set(&mt->handled, 0);
+		msi_test_fire(mt, &mt->hw, 0);
+		irq_work_sync(&mt->parent.redeliver);
+		KUNIT_EXPECT_EQ(test, atomic_read(&mt->handled), 1 + resend);
+		MSI_TEST_EXPECT_LOG(mt, resend ? "p.eoi p.eoi p.retrigger p.eoi" : "p.eoi p.eoi");
+
+		msi_test_fire(mt, &mt->hw, 0);
+		KUNIT_EXPECT_EQ(test, atomic_read(&mt->handled), 2 + resend);
+		free_irq(map.virq, mt);
+		msi_store_free_irq(mt->dev, id, map);
+	}
+	msi_remove_store(mt->dev, id);
+}
+
 /* One descriptor for several messages, as for PCI multi MSI */
 static void default_multi(struct kunit *test)
 {
@@ -1316,6 +1490,14 @@ static void forgotten_chained(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mt->parent.irqs, 0);
 }
 
+/* What is older than the store, as the mapping of its slots is, outlives it */
+static void forgotten_action(void *arg)
+{
+	struct msi_test *mt = arg;
+
+	KUNIT_EXPECT_EQ(mt->test, mt->hw.released, 1);
+}
+
 static void forgotten_store(struct kunit *test)
 {
 	struct msi_test *mt = test->priv;
@@ -1323,6 +1505,8 @@ static void forgotten_store(struct kunit *test)
 	char says[64];
 	int id;
 
+	KUNIT_ASSERT_EQ(test, msi_setup_device_data(mt->dev), 0);
+	KUNIT_ASSERT_EQ(test, devm_add_action(mt->dev, forgotten_action, mt), 0);
 	id = msi_test_create(mt, kind_of(test), 8, &mt->hw);
 	map = msi_test_alloc(mt, id, 3);
 	msi_test_alloc(mt, id, 4);
@@ -1721,6 +1905,9 @@ static struct kunit_case msi_store_cases[] = {
 	KUNIT_CASE_PARAM(batch_large, kind_gen),
 	KUNIT_CASE_PARAM(batch_affinity, kind_gen),
 	KUNIT_CASE_PARAM(default_iterate, default_gen),
+	KUNIT_CASE(store_shared_table),
+	KUNIT_CASE(store_bus_tokens),
+	KUNIT_CASE(store_resend),
 	KUNIT_CASE(default_multi),
 	KUNIT_CASE(default_early),
 	KUNIT_CASE_PARAM(default_dynamic, default_gen),
