@@ -137,7 +137,7 @@ uint64_t irq_mask(unsigned int irq, const char *file)
 void irq_check_names(const struct device *dev)
 {
 	unsigned int irqs[MAX_IRQS], nr = irqs_of(dev, irqs);
-	const char *prefix = argument("prefix", "");
+	const char *prefix = machine == REMAPPED ? "IR-" : "";
 	struct view *view = malloc(sizeof(*view));
 	char name[64];
 
