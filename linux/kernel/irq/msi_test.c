@@ -27,10 +27,6 @@
 
 #include "msi_test.h"
 
-/* In the allocation info, to see that prepare() was not in vain, and with which size */
-#define MSI_TEST_PREPARED	0x5a000000
-#define MSI_TEST_PREPARED_SIZE	0x00ffffff
-
 #define MSI_TEST_DRIVER		"msi_kunit"
 
 /**

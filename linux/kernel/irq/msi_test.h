@@ -38,6 +38,10 @@
 
 #include "internals.h"
 
+/* In the allocation info, to see that prepare() was not in vain, and with which size */
+#define MSI_TEST_PREPARED	0x5a000000
+#define MSI_TEST_PREPARED_SIZE	0x00ffffff
+
 #define MSI_TEST_TEXT_SIZE	2048
 #define MSI_TEST_SLOTS		128
 

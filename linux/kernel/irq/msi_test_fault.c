@@ -180,6 +180,11 @@ static void *failslab_variable(const char *name)
  * @group:	Managed resources of the device which the operation may add
  * @id:		Id of the store
  * @maps:	Interrupts
+ * @info:	MSI domain of the platform
+ * @ops:	Its operations
+ * @chip:	Its chip
+ * @wired:	Domain of a device which turns wires into messages
+ * @virq:	First one of its interrupts
  */
 struct fault {
 	struct msi_test		*mt;
@@ -187,6 +192,11 @@ struct fault {
 	void			*group;
 	int			id;
 	struct msi_map		maps[FAULT_IRQS];
+	struct msi_domain_info	info;
+	struct msi_domain_ops	ops;
+	struct irq_chip		chip;
+	struct irq_domain	*wired;
+	int			virq;
 };
 
 /**
@@ -337,6 +347,72 @@ static void undo_default_alloc(struct fault *f)
 	msi_unlock_descs(f->mt->dev);
 }
 
+static int wired_alloc(struct irq_domain *domain, unsigned int virq, unsigned int nr_irqs,
+		       void *arg)
+{
+	int ret = platform_msi_device_domain_alloc(domain, virq, nr_irqs);
+	unsigned int i;
+
+	for (i = 0; !ret && i < nr_irqs; i++)
+		irq_domain_set_hwirq_and_chip(domain, virq + i, i, &dummy_irq_chip, NULL);
+	return ret;
+}
+
+static const struct irq_domain_ops wired_ops = {
+	.alloc	= wired_alloc,
+	.free	= platform_msi_device_domain_free,
+};
+
+/* As the parent wants to see it */
+static int wired_prepare(struct irq_domain *domain, struct device *dev, int nvec,
+			 msi_alloc_info_t *arg)
+{
+	memset(arg, 0, sizeof(*arg));
+	arg->flags = MSI_TEST_PREPARED;
+	return 0;
+}
+
+static void wired_write_msg(struct msi_desc *desc, struct msi_msg *msg) { }
+
+static int run_wired(struct fault *f)
+{
+	f->virq = irq_domain_alloc_irqs(f->wired, FAULT_IRQS, NUMA_NO_NODE, NULL);
+	return f->virq < 0 ? f->virq : 0;
+}
+
+static void undo_wired(struct fault *f)
+{
+	irq_domain_free_irqs(f->virq, FAULT_IRQS);
+}
+
+static void before_wired(struct fault *f)
+{
+	struct kunit *test = f->mt->test;
+	struct irq_domain *domain;
+
+	f->ops.msi_prepare = wired_prepare;
+	f->info.flags = MSI_FLAG_USE_DEF_DOM_OPS | MSI_FLAG_USE_DEF_CHIP_OPS;
+	f->info.ops = &f->ops;
+	f->info.chip = &f->chip;
+	f->chip.name = "TEST-PLATFORM";
+	domain = platform_msi_create_irq_domain(NULL, &f->info, f->mt->parent.domain);
+	KUNIT_ASSERT_NOT_NULL(test, domain);
+	dev_set_msi_domain(f->mt->dev, domain);
+	f->wired = platform_msi_create_device_domain(f->mt->dev, 2 * FAULT_IRQS, wired_write_msg,
+						     &wired_ops, NULL);
+	KUNIT_ASSERT_NOT_NULL(test, f->wired);
+}
+
+static void after_wired(struct fault *f)
+{
+	struct irq_domain *domain = dev_get_msi_domain(f->mt->dev);
+
+	irq_domain_remove(f->wired);
+	platform_msi_domain_free_irqs(f->mt->dev);
+	dev_set_msi_domain(f->mt->dev, f->mt->parent.domain);
+	irq_domain_remove(domain);
+}
+
 static const struct fault_op fault_device_data = {
 	.name = "device data", .run = run_device_data, .undo = undo_nothing, .points = 4,
 };
@@ -359,6 +435,8 @@ static const struct fault_op fault_default_ops[] = {
 	{ .name = "allocate from the default store", .before = before_default_alloc,
 	  .run = run_default_alloc, .undo = undo_default_alloc, .points = 10,
 	  .error = -ENOSPC },
+	{ .name = "allocate for wires", .before = before_wired, .run = run_wired,
+	  .undo = undo_wired, .after = after_wired, .points = 10 },
 };
 
 /* An operation, and a kind of store: As many as there are of both. From 1 */
@@ -513,6 +591,36 @@ static void fault_setup(struct kunit *test)
 	fault_each(f, &fault_device_data);
 }
 
+static irq_hw_number_t wired_hwirq(struct msi_domain_info *info, msi_alloc_info_t *arg)
+{
+	return 1;
+}
+
+/* The parent has an interrupt for some wires, and not for all; or two have one number */
+static void fault_wired(struct kunit *test)
+{
+	struct fault *f = fault_init(test);
+	struct msi_test_parent *parent = &f->mt->parent;
+	const int irqs = parent->irqs, limit = parent->limit;
+	int ret, virq;
+
+	before_wired(f);
+	parent->limit = FAULT_IRQS - 1;
+	ret = run_wired(f);
+	KUNIT_EXPECT_EQ(test, ret, -ENOSPC);
+	if (!ret)
+		undo_wired(f);
+	KUNIT_EXPECT_EQ(test, parent->irqs, irqs);
+	parent->limit = limit;
+
+	f->ops.get_hwirq = wired_hwirq;
+	virq = irq_domain_alloc_irqs(f->wired, 1, NUMA_NO_NODE, NULL);
+	KUNIT_ASSERT_GT(test, virq, 0);
+	KUNIT_EXPECT_EQ(test, irq_domain_alloc_irqs(f->wired, 1, NUMA_NO_NODE, NULL), -EEXIST);
+	irq_domain_free_irqs(virq, 1);
+	after_wired(f);
+}
+
 /* That memory which stays is found */
 static void fault_ledger(struct kunit *test)
 {
@@ -536,6 +644,7 @@ static struct kunit_case msi_fault_cases[] = {
 	KUNIT_CASE(fault_setup),
 	KUNIT_CASE_PARAM(fault_store, fault_gen),
 	KUNIT_CASE_PARAM(fault_default_store, fault_default_gen),
+	KUNIT_CASE(fault_wired),
 	{ }
 };
 

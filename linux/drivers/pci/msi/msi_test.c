@@ -58,6 +58,7 @@
  * @posted:	Writes to the table that are not flushed yet
  * @mapped:	How often the table is mapped
  * @gone:	Reads return all ones, and writes do nothing
+ * @reads_left:	Reads of configuration space until the device is gone, 0 for never
  * @touch:	An entry must be written before it is read
  * @stuck:	The next write to a control word does not return until @go
  * @entered:	Completed when it is in progress
@@ -78,6 +79,7 @@ struct pci_test_device {
 	unsigned int	posted;
 	unsigned int	mapped;
 	bool		gone;
+	unsigned int	reads_left;
 	bool		touch;
 	bool		stuck;
 	struct completion entered;
@@ -108,6 +110,8 @@ static int pci_test_config_read(struct pci_bus *bus, unsigned int devfn, int whe
 	struct pci_test_device *pt = pci_test;
 
 	*val = ~0;
+	if (pt->reads_left && !--pt->reads_left)
+		pt->gone = true;
 	if (!pt->gone && where + size <= PCI_TEST_CONFIG) {
 		*val = 0;
 		memcpy(val, &pt->config[where], size);
@@ -352,18 +356,13 @@ static int pci_test_suite_init(struct kunit_suite *suite)
 	return msi_test_suite_init(suite);
 }
 
-static irqreturn_t pci_test_handler(int irq, void *data)
-{
-	return IRQ_HANDLED;
-}
-
 /* Request a vector. The test is over if that fails */
 static unsigned int pci_test_request(struct kunit *test, unsigned int nr)
 {
 	const int irq = pci_irq_vector(pci_test->pdev, nr);
 
 	KUNIT_ASSERT_GT(test, irq, 0);
-	KUNIT_ASSERT_EQ(test, request_irq(irq, pci_test_handler, 0, "msi_pci", pci_test), 0);
+	KUNIT_ASSERT_EQ(test, request_irq(irq, msi_test_handler, 0, "msi_pci", pci_test->mt), 0);
 	return irq;
 }
 
@@ -431,7 +430,7 @@ static void pci_msix_life(struct kunit *test)
 	PCI_TEST_EXPECT("t1.ctrl=1 flush");
 	pci_test_mask(irq, false);
 	PCI_TEST_EXPECT("t1.ctrl=0");
-	free_irq(irq, pci_test);
+	free_irq(irq, pci_test->mt);
 	PCI_TEST_EXPECT("t1.ctrl=1 flush t1.lo=0 t1.hi=0 t1.data=0 flush p.deactivate");
 
 	pci_free_irq_vectors(pdev);
@@ -486,7 +485,7 @@ static void pci_msix_count(struct kunit *test)
 						    PCI_IRQ_MSIX | PCI_IRQ_VIRTUAL),
 			PCI_TEST_NR + 1);
 	msi_test_log_reset(pci_test->mt);
-	free_irq(pci_test_request(test, PCI_TEST_NR), pci_test);
+	free_irq(pci_test_request(test, PCI_TEST_NR), pci_test->mt);
 	PCI_TEST_EXPECT("p.deactivate");
 	pci_free_irq_vectors(pdev);
 
@@ -522,7 +521,7 @@ static void pci_msix_move(struct kunit *test)
 	pci_test_move(test, irq);
 	PCI_TEST_EXPECT("p.affinity p.compose t0.lo=fee00000 t0.hi=0 t0.data=2100",
 			"flush");
-	free_irq(irq, pci_test);
+	free_irq(irq, pci_test->mt);
 
 	/* A device without power is not written to */
 	irq = pci_test_request(test, 0);
@@ -535,7 +534,7 @@ static void pci_msix_move(struct kunit *test)
 	PCI_TEST_EXPECT("msix=c003 cmd=402 t0.ctrl=1 t1.ctrl=1 t2.ctrl=1 t3.ctrl=1",
 			"t0.ctrl=1 t0.lo=fee00000 t0.hi=0 t0.data=3100 t0.ctrl=0",
 			"flush t0.ctrl=0 cmd=402 msix=8003");
-	free_irq(irq, pci_test);
+	free_irq(irq, pci_test->mt);
 	pci_free_irq_vectors(pdev);
 }
 
@@ -556,25 +555,23 @@ static void pci_msix_restore(struct kunit *test)
 	struct msix_entry entries[] = { { .entry = 0 }, { .entry = 2 } };
 	struct pci_test_device *pt = pci_test;
 	struct pci_dev *pdev = pt->pdev;
-	unsigned int irq;
+	unsigned int irq, memory;
 
 	pci_restore_msi_state(pdev);
 	PCI_TEST_EXPECT("");
 	KUNIT_ASSERT_EQ(test, pci_enable_msix_range(pdev, entries, 2, 2), 2);
 	irq = pci_test_request(test, 2);
 
-	pci_msix_lost(pt, false);
-	pci_restore_msi_state(pdev);
-	PCI_TEST_EXPECT("cmd=400 msix=c003 cmd=402 t0.ctrl=1 t1.ctrl=1 t2.ctrl=1",
-			"t3.ctrl=1 t0.lo=fee00000 t0.hi=0 t0.data=100 flush t0.ctrl=1",
-			"t2.ctrl=1 t2.lo=fee00000 t2.hi=0 t2.data=101 t2.ctrl=0 flush",
-			"t2.ctrl=0 cmd=400 msix=8003");
-	pci_msix_lost(pt, true);
-	pci_restore_msi_state(pdev);
-	PCI_TEST_EXPECT("cmd=402 msix=c003 cmd=402 t0.ctrl=1 t1.ctrl=1 t2.ctrl=1",
-			"t3.ctrl=1 t0.lo=fee00000 t0.hi=0 t0.data=100 flush t0.ctrl=1",
-			"t2.ctrl=1 t2.lo=fee00000 t2.hi=0 t2.data=101 t2.ctrl=0 flush",
-			"t2.ctrl=0 cmd=402 msix=8003");
+	for (memory = 0; memory < 2; memory++) {
+		const char *const command = memory ? "cmd=402" : "cmd=400";
+
+		pci_msix_lost(pt, memory);
+		pci_restore_msi_state(pdev);
+		PCI_TEST_EXPECT(command, "msix=c003 cmd=402 t0.ctrl=1 t1.ctrl=1 t2.ctrl=1",
+				"t3.ctrl=1 t0.lo=fee00000 t0.hi=0 t0.data=100 flush t0.ctrl=1",
+				"t2.ctrl=1 t2.lo=fee00000 t2.hi=0 t2.data=101 t2.ctrl=0 flush",
+				"t2.ctrl=0", command, "msix=8003");
+	}
 
 	/* Nothing is restored to a device that is gone, or has no power */
 	pt->gone = true;
@@ -590,7 +587,7 @@ static void pci_msix_restore(struct kunit *test)
 	PCI_TEST_EXPECT("");
 	pdev->error_state = pci_channel_io_normal;
 
-	free_irq(irq, pt);
+	free_irq(irq, pt->mt);
 	pci_disable_msix(pdev);
 	msi_test_log_reset(pt->mt);
 	pci_restore_msi_state(pdev);
@@ -613,12 +610,12 @@ static void pci_msix_foreign_masks(struct kunit *test)
 		PCI_TEST_EXPECT("msix=c003 p.prepare(4) p.alloc p.activate p.compose",
 				"t0.lo=fee00000 t0.hi=0 t0.data=100 flush cmd=402 msix=8003");
 		irq = pci_irq_vector(pdev, 0);
-		KUNIT_EXPECT_EQ(test, request_irq(irq, pci_test_handler, 0, "msi_pci", pt), 0);
+		KUNIT_EXPECT_EQ(test, request_irq(irq, msi_test_handler, 0, "msi_pci", pt->mt), 0);
 		pci_msix_lost(pt, true);
 		pci_restore_msi_state(pdev);
 		PCI_TEST_EXPECT("cmd=402 msix=c003 cmd=402 t0.lo=fee00000 t0.hi=0 t0.data=100",
 				"flush cmd=402 msix=8003");
-		free_irq(irq, pt);
+		free_irq(irq, pt->mt);
 		pci_free_irq_vectors(pdev);
 		PCI_TEST_EXPECT("t0.lo=0 t0.hi=0 t0.data=0 flush p.deactivate msix=3 cmd=2",
 				"p.free");
@@ -805,7 +802,7 @@ static void pci_msi_life(struct kunit *test)
 	msi_test_log_reset(pt->mt);
 	pci_restore_msi_state(pdev);
 	pci_test_expect(__LINE__, row->restore);
-	free_irq(irq, pt);
+	free_irq(irq, pt->mt);
 
 	msi_test_log_reset(pt->mt);
 	pci_free_irq_vectors(pdev);
@@ -863,7 +860,7 @@ static void pci_msi_order(struct kunit *test)
 	PCI_TEST_EXPECT("bits=fd");
 	irq[0] = pci_test_request(test, 0);
 	PCI_TEST_EXPECT("bits=fc");
-	free_irq(irq[1], pt);
+	free_irq(irq[1], pt->mt);
 	PCI_TEST_EXPECT("bits=fe p.deactivate");
 
 	/* Masked without power, it is right after the restore */
@@ -879,7 +876,7 @@ static void pci_msi_order(struct kunit *test)
 	pci_restore_msi_state(pdev);
 	PCI_TEST_EXPECT("");
 	pt->gone = false;
-	free_irq(irq[0], pt);
+	free_irq(irq[0], pt->mt);
 	pci_free_irq_vectors(pdev);
 }
 
@@ -1049,7 +1046,7 @@ static void pci_both_gone(struct kunit *test)
 		msi_test_log_reset(pt->mt);
 		pci_test_mask(irq, true);
 		pci_test_mask(irq, false);
-		free_irq(irq, pt);
+		free_irq(irq, pt->mt);
 		pci_free_irq_vectors(pdev);
 		PCI_TEST_EXPECT("p.deactivate p.deactivate p.free p.free");
 		pt->gone = false;
@@ -1059,6 +1056,16 @@ static void pci_both_gone(struct kunit *test)
 		devres_release_group(&pdev->dev, pt->group);
 		pt->group = devres_open_group(&pdev->dev, NULL, GFP_KERNEL);
 		pci_test_reset(pt, PCI_TEST_8 | PCI_TEST_64 | PCI_TEST_BITS);
+	}
+
+	/* Before the first look at the capability, and before the second one */
+	for (i = 1; i <= 2; i++) {
+		msi_test_log_reset(pt->mt);
+		pt->reads_left = i;
+		KUNIT_EXPECT_EQ(test, pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_MSI), -ENODEV);
+		PCI_TEST_EXPECT("");
+		KUNIT_EXPECT_TRUE(test, pt->gone);
+		pt->gone = false;
 	}
 }
 
@@ -1223,7 +1230,7 @@ static void pci_global(struct kunit *test)
 	pt->mt->parent.affinity_ret = IRQ_SET_MASK_OK_DONE;
 	pci_test_move(test, irq);
 	PCI_TEST_EXPECT("affinity");
-	free_irq(irq, pt);
+	free_irq(irq, pt->mt);
 	PCI_TEST_EXPECT("t2.ctrl=1 flush t2.lo=0 t2.hi=0 t2.data=0 flush");
 	pci_disable_msix(pdev);
 	PCI_TEST_EXPECT("t0.ctrl=1 flush t2.ctrl=1 flush msix=3 cmd=2 t0.lo=0 t0.hi=0",
@@ -1235,7 +1242,7 @@ static void pci_global(struct kunit *test)
 	msi_test_log_reset(pt->mt);
 	irq = pci_test_request(test, 0);
 	PCI_TEST_EXPECT("bits=fe");
-	free_irq(irq, pt);
+	free_irq(irq, pt->mt);
 	pci_disable_msi(pdev);
 	info->flags |= MSI_FLAG_MULTI_PCI_MSI;
 	msi_test_log_reset(pt->mt);
@@ -1361,7 +1368,7 @@ static void pci_ims_restore(struct kunit *test)
 {
 	struct pci_test_device *pt = pci_test;
 	struct pci_dev *pdev = pt->pdev;
-	struct msi_map map;
+	struct msi_map map, maps[2];
 	int id;
 
 	/* Nothing is done for a device without an IMS */
@@ -1373,7 +1380,7 @@ static void pci_ims_restore(struct kunit *test)
 	KUNIT_ASSERT_GT(test, id, 0);
 	map = pci_ims_alloc_irq(pdev, NULL, NULL);
 	KUNIT_ASSERT_EQ(test, map.index, 0);
-	KUNIT_ASSERT_EQ(test, request_irq(map.virq, pci_test_handler, 0, "msi_pci", pt), 0);
+	KUNIT_ASSERT_EQ(test, request_irq(map.virq, msi_test_handler, 0, "msi_pci", pt->mt), 0);
 	pci_test_mask(map.virq, true);
 	msi_test_log_reset(pt->mt);
 
@@ -1401,8 +1408,15 @@ static void pci_ims_restore(struct kunit *test)
 	PCI_TEST_EXPECT("");
 	pt->gone = false;
 
-	free_irq(map.virq, pt);
+	free_irq(map.virq, pt->mt);
+	msi_test_log_reset(pt->mt);
 	pci_ims_free_irq(pdev, map);
+	PCI_TEST_EXPECT("p.free free(0)");
+
+	KUNIT_ASSERT_EQ(test, pci_ims_store_alloc_irqs(pdev, id, 2, 2, NULL, NULL, maps), 2);
+	msi_test_log_reset(pt->mt);
+	pci_ims_store_free_irqs(pdev, id, maps, 2);
+	PCI_TEST_EXPECT("p.free p.free free(0) free(1)");
 	pci_remove_ims_store(pdev, id);
 	msi_test_log_reset(pt->mt);
 }
