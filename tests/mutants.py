@@ -66,21 +66,21 @@ class Kunit:
 
 
 class Boot:
-    """The lean kernel, with some selftests"""
+    """A kernel, with some selftests"""
 
-    def __init__(self, programs):
-        self.programs = programs
-        self.name = f'boot with {programs}'
+    def __init__(self, programs, config='lean'):
+        self.programs, self.config = programs, config
+        self.name = f'{config} with {programs}'
 
     def build_dir(self):
-        return kernel.objdir('lean')
+        return kernel.objdir(self.config)
 
     def run(self, snapshot, log, bound, built):
-        image = kernel.get('lean', *snapshot, log=log)
+        image = kernel.get(self.config, *snapshot, log=log)
         try:
             built()
-            result = boot.run('intel-ir', 'lean', self.programs, log, built=(*snapshot, ''),
-                              silence=min(bound, boot.SILENCE), total=bound)
+            result = boot.run('intel-ir', self.config, self.programs, log,
+                              built=(*snapshot, ''), silence=min(bound, boot.SILENCE), total=bound)
         finally:
             shutil.rmtree(image)
         if not result:
@@ -91,6 +91,8 @@ KUNIT = Kunit('um', 'msi_*')
 # What takes several CPUs to notice
 SEVERAL = Kunit('x86_64', 'msi_lock')
 STORES, PCI = Boot('ims_store,ims_device,ims_view'), Boot('pci_msi,ims_power')
+# Where each allocation fails in turn
+FAILING = Boot('msi_fault', 'devices')
 # Who should notice what is wrong in a file, first the one that is cheap. legacy.c is not
 # built on x86.
 JUDGES = (
@@ -100,7 +102,7 @@ JUDGES = (
     ('drivers/irqchip/irq-ims-generic.c', (KUNIT, STORES)),
     ('drivers/pci/msi/legacy.c', ()),
     ('drivers/pci/msi/*test*.c', ()),
-    ('drivers/pci/msi/*.c', (KUNIT, PCI)),
+    ('drivers/pci/msi/*.c', (KUNIT, PCI, FAILING)),
 )
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """The KUnit tests of the series pass where they are: on UML, with one CPU and an array
 of interrupt descriptors, and on x86_64, with several and a table."""
+import re
+
 import pytest
 from support import expect, note
 
@@ -10,10 +12,10 @@ from imslib.util import locked
 STALE = 'CONFIG_LOCALVERSION="-stale"'
 # UML is there in seconds.
 NEEDS = pytest.mark.needs('kernel/irq/irqdesc', 'scripts/imslib/kunit')
-# Those that CPUs and the table make a difference to: msi_run, msi_lock, msi_walk, irq_desc
-SEVERAL = '*[nkc]'
+# Those that CPUs and the table make a difference to, and a glob that has no others
+SEVERAL, GLOB = {'msi_run', 'msi_lock', 'msi_walk', 'irq_desc'}, '*[nkc]'
 RUNS = [pytest.param('um', '', id='um', marks=pytest.mark.quick),
-        pytest.param('x86_64', SEVERAL, id='x86_64', marks=NEEDS),
+        pytest.param('x86_64', GLOB, id='x86_64', marks=NEEDS),
         pytest.param('x86_64', '', id='x86_64-all', marks=pytest.mark.rare(
             minutes=6, why='each check has all suites on UML'))]
 
@@ -35,3 +37,7 @@ def test_suites(platform, suite, snapshot, log, show):
     config = (kunit.build_dir(platform) / '.config').read_text(encoding='ascii')
     note(log, '=== the configuration\n' + config)
     expect(STALE not in config, f'a stale .config is used for {platform}; see {log}')
+    if suite:
+        ran = re.findall(r'^ {4}# Subtest: (\w+)$',
+                         log.with_suffix('.tap').read_text('utf-8', 'replace'), re.M)
+        expect(set(ran) == SEVERAL, f'{suite} means {", ".join(ran)}')
