@@ -8,13 +8,14 @@ import cases
 import pytest
 from support import Checkout, each_or_rare, expect
 
-from imslib import arch, boot, kernel, qemu, qmp, series
+from imslib import arch, boot, initramfs, kernel, qemu, qmp, series, verdict
 from imslib.check import CHECK
 from imslib.util import locked, run
 
 MACHINES = boot.machines()
 X86 = {name: row for name, row in MACHINES.items() if row['arch'] == arch.HOST}
 WITH_STORES = [name for name, row in X86.items() if 'ims_power' in row['required']]
+ITS = ['arm-its', 'arm-its-smmu']
 WITH_TESTS = [name for name, row in X86.items() if row['required']]
 
 
@@ -152,6 +153,34 @@ def test_msi_map_with_an_offset(log, show, tmp_path):
            f'no device is on bus 1; see {log}')
 
 
+@pytest.mark.rare(minutes=3, why='every check has the selftests on arm-its')
+@pytest.mark.parametrize('machine', ITS)
+def test_firmware_tables(machine, log, show):
+    """ACPI's IORT says what the ITS and the SMMU know a device by, not a device tree."""
+    passes(boot.run(machine, 'devices', 'pci_msi,ims_device', log,
+                    hardware=('-bios', '/usr/share/qemu-efi-aarch64/QEMU_EFI.fd')), log, show)
+    expect('ACPI: IORT' in log.read_text('utf-8', 'replace'), f'no IORT was used; see {log}')
+
+
+@pytest.mark.rare(minutes=2, why='KUnit has what an earlier kernel leaves')
+@pytest.mark.parametrize('machine', [*WITH_STORES, *ITS])
+def test_kdump(machine, snapshot, log, show, tmp_path):
+    """The kernel that takes over after a crash finds slots with messages."""
+    row, crash = MACHINES[machine], tmp_path / 'crash'
+    image = kernel.get(arch.config_for(row['arch'], 'devices'), *snapshot[:3]) / kernel.IMAGE
+    initrd = initramfs.get(*snapshot[:3], row['arch']) / 'initramfs.cpio.gz'
+    crash.mkdir()
+    shutil.copy(image, crash / 'Image')
+    shutil.copy(initrd, crash / 'initrd')
+    boot.boot_image(row, image, initramfs.with_folder(initrd, crash, tmp_path, tmp_path / 'log'),
+                    'kdump', log, extra=('crashkernel=256M',))
+    kernels = re.split(r'(?m)^kernel\| .*Linux version', log.read_text('utf-8', 'replace'))
+    expect(len(kernels) == 3, f'{len(kernels) - 1} kernels were started; see {log}')
+    first = '\n'.join(verdict.split(kernels[1])['tests'])
+    expect('\nok 8 ' in first and 'not ok' not in first, f'the first kernel failed; see {log}')
+    passes(verdict.judge(kernels[2], ('guest', 'kdump', 'aftermath')), log, show)
+
+
 def more_selftests(machine, programs, log, show, *reasons):
     """Programs on the kernel that has what single tests of them need. Elsewhere the
     lack of that is a reason to leave them out; here nothing would be left."""
@@ -162,12 +191,12 @@ def more_selftests(machine, programs, log, show, *reasons):
     passes(result, log, show)
 
 
-@pytest.mark.parametrize('machine', each_or_rare(WITH_TESTS, ['intel-ir'], 2))
+@pytest.mark.parametrize('machine', each_or_rare([*WITH_TESTS, *ITS], ['intel-ir'], 2))
 def test_each_allocation_fails_in_turn(machine, log, show):
     more_selftests(machine, 'msi_fault', log, show, 'SKIP the kernel has no fault injection')
 
 
-@pytest.mark.parametrize('machine', each_or_rare(WITH_STORES, ['intel-ir'], 2))
+@pytest.mark.parametrize('machine', each_or_rare([*WITH_STORES, *ITS], ['intel-ir'], 2))
 def test_suspend_and_wrong_ops(machine, log, show):
     more_selftests(machine, 'ims_power,ims_wrong', log, show, 'SKIP the kernel has no alarm clock',
                    'SKIP the kernel does not check storage ops',

@@ -254,8 +254,8 @@ def run(machine, config, programs, log, echo=False, built=None, ramfs=None, extr
         name for name in programs.split(',') if name not in ('nothing', 'ims_demo')]
     with tempfile.TemporaryDirectory(prefix='ims-initrd-') as tmp:
         if (built / 'modules').is_dir():
-            initrd = initramfs.with_modules(initrd, built / 'modules', Path(tmp),
-                                            Path(tmp) / 'log')
+            initrd = initramfs.with_folder(initrd, built / 'modules', Path(tmp),
+                                           Path(tmp) / 'log')
         return boot_image(row, built / kernel.IMAGE, initrd, programs, Path(log),
                           extra=(*(() if config == 'lean' else DEBUG),
                                  *NO_MODULES.get(config, ()), *extra), echo=echo,

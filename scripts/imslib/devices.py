@@ -28,8 +28,7 @@ HARDWARE = (
     '-device', 'qemu-xhci,id=xhci,addr=14.0',
     '-device', 'usb-storage,bus=xhci.0,drive=usb',
     '-device', 'edu,dma_mask=0xffffffff,addr=15.0',
-    # The machine's own AHCI, 0000:00:1f.2
-    '-device', 'ide-hd,bus=ide.0,drive=ahci',
+    '-device', 'ich9-ahci,id=sata,addr=16.0', '-device', 'ide-hd,bus=sata.0,drive=ahci',
 )
 
 
@@ -49,7 +48,9 @@ def options(row, rounds):
     # periods of RCU.
     found = ['ims.end=reboot', 'usb-storage.delay_use=0', 'nvme.io_queue_depth=16',
              'rcupdate.rcu_expedited=1', f'devices.machine={row["devices"]}',
-             f'devices.rounds={rounds}']
+             f'devices.prefix={row["prefix"]}', f'devices.rounds={rounds}']
+    if row['arch'] == 'arm64':
+        found.append('devices.suspend=freeze')
     if row['devices'] == 'direct':
         # VFIO without an IOMMU taints the kernel (TAINT_USER).
         found.append('ims.taint=64')
@@ -65,7 +66,8 @@ def wake(event, _):
 
 def run(machine, log, rounds):
     """A Verdict."""
+    row = boot.machine_row(machine)
     with tempfile.TemporaryDirectory(prefix='ims-devices-') as tmp, qmp.answers(wake) as more:
         return boot.run(machine, 'devices', 'devices', log, silence=SILENCE, total=TOTAL,
-                        extra=options(boot.machine_row(machine), rounds),
+                        extra=options(row, rounds),
                         hardware=(*disks(Path(tmp)), *HARDWARE, *more))

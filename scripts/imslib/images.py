@@ -76,8 +76,8 @@ def put_kernels(out, built, names):
         with tempfile.TemporaryDirectory(prefix='ims-images-') as tmp:
             if (found / 'modules').is_dir():
                 shutil.copytree(found / 'modules', place / 'modules')
-                initrd = initramfs.with_modules(plain, found / 'modules', Path(tmp),
-                                                Path(tmp) / 'log')
+                initrd = initramfs.with_folder(plain, found / 'modules', Path(tmp),
+                                               Path(tmp) / 'log')
             shutil.copy(initrd, place / 'initramfs.cpio.gz')
     listed = run(['bash', '-euo', 'pipefail', '-c', 'gzip -dc "$1" | cpio -t --quiet', 'list',
                   plain], env=clean_env())

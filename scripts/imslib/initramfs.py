@@ -16,9 +16,10 @@ INIT = ROOT / 'scripts/guest/init'
 TESTS = 'tools/testing/selftests/msi'
 # What a program shares with the selftests: the calls of the test driver
 SHARED = {name: (f'{TESTS}/msi_test.c',)
-          for name in ('its', 'late_sysfs', 'lost', 'no_msi', 'virtio_net')}
+          for name in ('its', 'kdump', 'late_sysfs', 'lost', 'no_msi', 'virtio_net')}
 # A directory is a program of the same name.
 PROGRAMS = tuple(ROOT / 'tests/guest' / name for name in ('devices', 'ntb', *SHARED))
+HEADERS = (ROOT / 'tests/guest/scenes.h',)
 # What of the tree goes into the selftests.
 PARTS = (TESTS, 'tools/testing/selftests/lib.mk', 'tools/testing/selftests/kselftest.h',
          'tools/testing/selftests/kselftest_harness.h', 'tools/include', 'include/uapi')
@@ -62,7 +63,8 @@ def initramfs_key(base, tree, objects, kind):
                 check=False).stdout
     own = [part for top in PROGRAMS for path in sorted(top.iterdir())
            for part in (path.name, path)]
-    return digest(parts, INIT, *own, busybox(kind), *tools(kind), digest_code('initramfs'))
+    return digest(parts, INIT, *HEADERS, *own, busybox(kind), *tools(kind),
+                  digest_code('initramfs'))
 
 
 def find(base, tree, objects, kind):
@@ -149,13 +151,13 @@ def of_program(name, program, source, headers, kind=arch.HOST):
     return entry(f'{name}-initramfs', key, build)
 
 
-def with_modules(initrd, modules, out, log):
-    """An initramfs with a kernel's modules in it: the kernel unpacks what follows
-    the first archive as well."""
+def with_folder(initrd, folder, out, log):
+    """An initramfs with a folder in it, as a kernel's modules: the kernel unpacks what
+    follows the first archive as well."""
     root = out / 'root'
-    shutil.copytree(modules, root / 'modules')
+    shutil.copytree(folder, root / folder.name)
     pack(root, out, log)
-    whole = out / 'with-modules.cpio.gz'
+    whole = out / 'with-folder.cpio.gz'
     whole.write_bytes(Path(initrd).read_bytes() + (out / 'initramfs.cpio.gz').read_bytes())
     return whole
 

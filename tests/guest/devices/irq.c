@@ -131,13 +131,13 @@ uint64_t irq_mask(unsigned int irq, const char *file)
 }
 
 /*
- * The one place that knows what the interrupt chips are called: the store of
- * each device, named after it, on a domain that remaps or does not.
+ * The interrupt chips: the store of each device, named after it, on the domain that
+ * devices.prefix= stands for.
  */
 void irq_check_names(const struct device *dev)
 {
 	unsigned int irqs[MAX_IRQS], nr = irqs_of(dev, irqs);
-	const char *prefix = machine == REMAPPED ? "IR-" : "";
+	const char *prefix = argument("prefix", "");
 	struct view *view = malloc(sizeof(*view));
 	char name[64];
 
@@ -199,7 +199,9 @@ void resources_get(struct resources *res)
 	res->irqs = count_names("/sys/kernel/debug/irq/irqs");
 	res->domains = count_names(DOMAINS);
 	res->entries = intel_entries();
+#ifdef __x86_64__
 	res->vectors = domain_number("VECTOR", "Total allocated:");
+#endif
 	dir = opendir(DOMAINS);
 	while (dir && (entry = readdir(dir)))
 		if (!strncmp(entry->d_name, "INTEL-IR", 8) || !strncmp(entry->d_name, "AMD-IR", 6))

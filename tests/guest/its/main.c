@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "msi_test.h"
+#include "../scenes.h"
 
 #define TABLE	IMS_TD_KIND_TABLE
 #define MEM	IMS_TD_KIND_MEM
@@ -27,18 +27,8 @@
 #define STORE	16384
 #define NR_STORES	4
 #define ROUNDS	200
-/* So many there are, whatever runs out first */
-#define LEAST	8000
-
-static const char *scene;
-static unsigned int nr_test;
-static int failed;
-
-static void result(int right, const char *what)
-{
-	printf("%sok %u %s: %s\n", right ? "" : "not ", ++nr_test, scene, what);
-	failed |= !right;
-}
+/* Linux uses 57,344 LPIs. Other devices may have some */
+#define LEAST	57000
 
 static int open_device(unsigned int nr)
 {
@@ -46,16 +36,6 @@ static int open_device(unsigned int nr)
 
 	snprintf(path, sizeof(path), "/dev/ims_testdev%u", nr);
 	return open(path, O_RDWR | O_CLOEXEC);
-}
-
-/* One more from each, and nothing is missing */
-static int arrive(int fd, unsigned int kind, unsigned int nr)
-{
-	struct ims_testdev_counts before, after;
-
-	return !mt_counts(fd, kind, 0, nr, &before, NULL) && !mt_fire_range(fd, kind, 0, nr) &&
-	       !mt_settle(fd, kind) && !mt_counts(fd, kind, 0, nr, &after, NULL) &&
-	       after.received == before.received + nr && !after.lost;
 }
 
 static int msix_on(int fd, unsigned int nr)
@@ -155,7 +135,7 @@ static unsigned int exhaust(int fd, const char *name)
 
 	first = take_all(fd, id, nr, &err);
 	printf("# %u interrupts, then %d\n", first, err);
-	result((err == -ENOSPC || err == -ENOMEM) && first >= LEAST, "they run out");
+	result(err == -ENOSPC && first >= LEAST, "they run out");
 	result(mt_request(fd, TABLE, 0, NR) == 0 && arrive(fd, TABLE, NR), "some arrive");
 	result(!mt_release(fd, TABLE, 0, NR), "these are released");
 	for (i = 0; i < NR_STORES; i++)
@@ -180,7 +160,8 @@ int main(void)
 			return 1;
 		}
 	}
-	printf("TAP version 13\n1..39\n");
+	ksft_print_header();
+	ksft_set_plan(39);
 	share("two with one DeviceID", fd[1], fd[2]);
 	share("the same the other way", fd[2], fd[1]);
 
@@ -198,5 +179,5 @@ int main(void)
 	result(exhaust(fd[0], "all interrupts again") == nr, "as many as the first time");
 	for (i = 0; i < 3; i++)
 		close(fd[i]);
-	return failed;
+	ksft_finished();
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "../kselftest.h"
 #include "msi_test.h"
 
 /* More than what is allocated at once */
@@ -17,14 +18,6 @@
 #define MSIX	IMS_TD_KIND_MSIX
 
 static struct ims_testdev_map maps[NR];
-static unsigned int nr_test;
-static int failed;
-
-static void result(int right, const char *what)
-{
-	printf("%sok %u %s\n", right ? "" : "not ", ++nr_test, what);
-	failed |= !right;
-}
 
 static int has_directory(unsigned int virq)
 {
@@ -46,14 +39,9 @@ static int directories(int first, int count)
 
 static void store(int fd, const char *how, int batch)
 {
-	char text[128];
 	int id, ret;
 
-#define RESULT(_right, _what)							\
-do {										\
-	snprintf(text, sizeof(text), "%s: %s", how, _what);			\
-	result(_right, text);							\
-} while (0)
+#define RESULT(_right, _what)	ksft_test_result(_right, "%s: %s\n", how, _what)
 
 	id = mt_store_create(fd, TABLE, 0, NR);
 	ret = batch ? mt_alloc_batch(fd, id, NR, NR, NULL, maps) :
@@ -77,15 +65,17 @@ int main(void)
 	int fd = mt_open();
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	printf("TAP version 13\n1..22\n");
-	result(fd >= 0 && !mt_reset(fd), "there is a device");
+	ksft_print_header();
+	ksft_set_plan(22);
+	ksft_test_result(fd >= 0 && !mt_reset(fd), "there is a device\n");
 	store(fd, "one by one", 0);
 	store(fd, "batch", 1);
 
-	result(!mt_vectors_enable(fd, MSIX, 1) && !mt_alloc_msix(fd, 1, 1, &map),
-	       "an MSI-X vector is allocated");
-	result(has_directory(map.virq), "it has a directory without a request");
-	result(!mt_free(fd, MSIX, 1, 1) && !has_directory(map.virq), "until it is freed");
+	ksft_test_result(!mt_vectors_enable(fd, MSIX, 1) && !mt_alloc_msix(fd, 1, 1, &map),
+			 "an MSI-X vector is allocated\n");
+	ksft_test_result(has_directory(map.virq), "it has a directory without a request\n");
+	ksft_test_result(!mt_free(fd, MSIX, 1, 1) && !has_directory(map.virq),
+			 "until it is freed\n");
 	close(fd);
-	return failed;
+	ksft_finished();
 }

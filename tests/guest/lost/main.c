@@ -17,7 +17,7 @@
 
 #include <linux/pci_regs.h>
 
-#include "msi_test.h"
+#include "../scenes.h"
 
 #define NR	4
 #define TABLE	IMS_TD_KIND_TABLE
@@ -27,16 +27,6 @@
 #define QUICK	20
 
 #define DEVICES	"/sys/bus/pci/devices"
-
-static const char *scene;
-static unsigned int nr_test;
-static int failed;
-
-static void result(int right, const char *what)
-{
-	printf("%sok %u %s: %s\n", right ? "" : "not ", ++nr_test, scene, what);
-	failed |= !right;
-}
 
 /**
  * struct victim - The device of a scene
@@ -92,15 +82,14 @@ static int interrupts(struct victim *v)
 	int id;
 
 	if (mt_vectors_enable(v->fd, MSIX, NR) || mt_request_unlazy(v->fd, MSIX, 0, NR) ||
-	    mt_fire_range(v->fd, MSIX, 0, NR) || mt_settle(v->fd, MSIX))
+	    !arrive(v->fd, MSIX, NR))
 		return 0;
 	if (!stores || strcmp(stores, "yes"))
 		return 1;
 
 	id = mt_store_create(v->fd, TABLE, 0, NR);
 	return id > 0 && !mt_alloc(v->fd, id, 0, NR, NULL) &&
-	       !mt_request_unlazy(v->fd, TABLE, 0, NR) &&
-	       !mt_fire_range(v->fd, TABLE, 0, NR) && !mt_settle(v->fd, TABLE);
+	       !mt_request_unlazy(v->fd, TABLE, 0, NR) && arrive(v->fd, TABLE, NR);
 }
 
 static int write_of(const struct victim *v, const char *file, const char *text)
@@ -221,8 +210,7 @@ static void unbind(void)
 	begin("unbind", &v);
 	result(!write_of(&v, "reset_method", "flr") && !write_of(&v, "reset", "1"),
 	       "it is reset and restored");
-	result(!mt_fire_range(v.fd, MSIX, 0, NR) && !mt_settle(v.fd, MSIX),
-	       "its interrupts still work");
+	result(arrive(v.fd, MSIX, NR), "its interrupts still work");
 	result(vanish(&v), "it vanishes");
 	end(&v);
 }
@@ -308,18 +296,20 @@ int main(void)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	mt_read_file("/proc/cmdline", options, sizeof(options));
 	if (!strstr(options, "pcie_ports=compat")) {
-		printf("TAP version 13\n1..17\n");
+		ksft_print_header();
+		ksft_set_plan(17);
 		unplug("unplugged on request", 1);
 		unplug("unplugged by surprise", 0);
 		bridge();
-		return failed;
+		ksft_finished();
 	}
 
-	printf("TAP version 13\n1..39\n");
+	ksft_print_header();
+	ksft_set_plan(39);
 	reset("function level reset", "flr");
 	reset("reset by power management", "pm");
 	reset("any reset", "default");
 	suspend();
 	unbind();
-	return failed;
+	ksft_finished();
 }

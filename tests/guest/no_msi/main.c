@@ -7,19 +7,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "../kselftest.h"
 #include "msi_test.h"
 
 #define ROUNDS	2
-
-static int failed;
-
-static void result(int right, const char *what)
-{
-	static unsigned int nr_test;
-
-	printf("%sok %u %s\n", right ? "" : "not ", ++nr_test, what);
-	failed |= !right;
-}
 
 int main(void)
 {
@@ -41,8 +32,9 @@ int main(void)
 	unsigned int i;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	printf("TAP version 13\n1..%u\n", ROUNDS * count + 2);
-	result(kmsg >= 0 && !mt_info(fd, &info), "there are a device and a log");
+	ksft_print_header();
+	ksft_set_plan(ROUNDS * count + 2);
+	ksft_test_result(kmsg >= 0 && !mt_info(fd, &info), "there are a device and a log\n");
 	noise[3] = info.name;
 	for (i = 0; i < ROUNDS * count; i++) {
 		const unsigned int kind = rows[i % count].kind;
@@ -50,11 +42,11 @@ int main(void)
 		ret = rows[i % count].is_store ? mt_store_create(fd, kind, 0, 4) :
 						 mt_vectors_enable(fd, kind, 4);
 		snprintf(what, sizeof(what), "%s: error %d", rows[i % count].name, ret);
-		result(ret == -ENODEV, what);
+		ksft_test_result(ret == -ENODEV, "%s\n", what);
 	}
-	result(!mt_kmsg_read_any(kmsg, noise, line, sizeof(line)), "the log is quiet");
+	ksft_test_result(!mt_kmsg_read_any(kmsg, noise, line, sizeof(line)), "the log is quiet\n");
 	if (line[0])
 		printf("# %s\n", line);
 	close(fd);
-	return failed;
+	ksft_finished();
 }

@@ -7,20 +7,13 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "../kselftest.h"
 #include "msi_test.h"
 
 #define NR	8
 #define TABLE	IMS_TD_KIND_TABLE
 
 static struct ims_testdev_map maps[NR];
-static unsigned int nr_test;
-static int failed;
-
-static void result(int right, const char *what)
-{
-	printf("%sok %u %s\n", right ? "" : "not ", ++nr_test, what);
-	failed |= !right;
-}
 
 static int spread(int fd, int id)
 {
@@ -32,14 +25,16 @@ int main(void)
 	int fd = mt_open(), id;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	printf("TAP version 13\n1..6\n");
-	result(!access("/sys/bus/virtio/drivers/virtio_net/virtio0", F_OK), "virtio-net is bound");
+	ksft_print_header();
+	ksft_set_plan(6);
+	ksft_test_result(!access("/sys/bus/virtio/drivers/virtio_net/virtio0", F_OK),
+			 "virtio-net is bound\n");
 	id = mt_store_create(fd, TABLE, 0, NR);
-	result(fd >= 0 && id > 0, "there is a store");
-	result(spread(fd, id), "interrupts are spread over the CPUs");
-	result(!mt_cpu_set_online(1, 0) && spread(fd, id), "a CPU is offline");
-	result(!mt_cpu_set_online(1, 1) && spread(fd, id), "the CPU is online");
-	result(!mt_store_remove(fd, id), "the store is removed");
+	ksft_test_result(fd >= 0 && id > 0, "there is a store\n");
+	ksft_test_result(spread(fd, id), "interrupts are spread over the CPUs\n");
+	ksft_test_result(!mt_cpu_set_online(1, 0) && spread(fd, id), "a CPU is offline\n");
+	ksft_test_result(!mt_cpu_set_online(1, 1) && spread(fd, id), "the CPU is online\n");
+	ksft_test_result(!mt_store_remove(fd, id), "the store is removed\n");
 	close(fd);
-	return failed;
+	ksft_finished();
 }

@@ -7,6 +7,6 @@ def get(*_, **__):
     return ROOT / 'kernels/lean'
 
 
-def with_modules(_initrd, modules, *_):
+def with_folder(_initrd, modules, *_):
     """They are in there already."""
     return modules.parent / 'initramfs.cpio.gz'
