@@ -28,8 +28,8 @@ FIRMWARE = ('bios-256k.bin', 'kvmvapic.bin', 'linuxboot_dma.bin')
 # glibc has to be the loader's, and its parts have to fit each other.
 GLIBC = 'libc6'
 # In /tests, but nothing to run by its name: a list, a program without TAP, and what wants
-# hardware of its own
-NOT_ALONE = {'list', 'ims_demo', 'devices', 'its', 'ntb', 'lost'}
+# hardware or files of its own
+NOT_ALONE = {'list', 'ims_demo', 'devices', 'its', 'kdump', 'ntb', 'lost'}
 # Of each file, so that archives of the folder are the same as well
 TIME = 1670792400
 
