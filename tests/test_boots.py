@@ -196,7 +196,8 @@ def test_each_allocation_fails_in_turn(machine, log, show):
     more_selftests(machine, 'msi_fault', log, show, 'SKIP the kernel has no fault injection')
 
 
-@pytest.mark.parametrize('machine', each_or_rare([*WITH_STORES, *ITS], ['intel-ir'], 2))
+@pytest.mark.rare(minutes=2, why='test_selftests_debug has most of it')
+@pytest.mark.parametrize('machine', [*WITH_STORES, *ITS])
 def test_suspend_and_wrong_ops(machine, log, show):
     more_selftests(machine, 'ims_power,ims_wrong', log, show, 'SKIP the kernel has no alarm clock',
                    'SKIP the kernel does not check storage ops',

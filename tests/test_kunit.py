@@ -13,7 +13,7 @@ STALE = 'CONFIG_LOCALVERSION="-stale"'
 # UML is there in seconds.
 NEEDS = pytest.mark.needs('kernel/irq/irqdesc', 'scripts/imslib/kunit')
 # Those that CPUs and the table make a difference to, and a glob that has no others
-SEVERAL, GLOB = {'msi_run', 'msi_lock', 'msi_walk', 'irq_desc'}, '*[nkc]'
+SEVERAL, GLOB = {'msi_lock', 'msi_walk', 'irq_desc'}, '*[kc]'
 RUNS = [pytest.param('um', '', id='um', marks=pytest.mark.quick),
         pytest.param('x86_64', GLOB, id='x86_64', marks=NEEDS),
         pytest.param('x86_64', '', id='x86_64-all', marks=pytest.mark.rare(

@@ -459,20 +459,21 @@ static void msi_deferred_retry(struct work_struct *work)
  */
 int msi_deferred_suspend(struct msi_dev_store *store, bool accessible)
 {
+	bool wait = msi_store_can_wait(store, RPM_SUSPENDING);
 	struct msi_deferred *def = store->deferred;
 	int new;
 
-	if (!accessible) {
+	if (wait && !accessible) {
 		raw_spin_lock_irq(&def->dirty_lock);
 		def->frozen = true;
 		WRITE_ONCE(def->suspended, true);
 		raw_spin_unlock_irq(&def->dirty_lock);
 	}
 
-	if (!msi_store_lock_if(store, msi_store_can_wait(store, RPM_SUSPENDING)))
+	if (!msi_store_lock_if(store, wait))
 		return -EBUSY;
 	/* The last which reaches the device. The log has it if one fails again */
-	if (!def->suspended) {
+	if (accessible && !def->suspended) {
 		msi_deferred_splice_failed(def);
 		msi_deferred_sync(def, &new);
 	}

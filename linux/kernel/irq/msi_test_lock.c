@@ -30,6 +30,7 @@ static const char *const stuck_op_names[] = { "init_slot", "sync", "free_slot" }
  * @op:		The op
  * @taken:	The op was invoked
  * @held:	The op is stuck
+ * @resumes:	In the end it resumes a device that was suspended as one in an error state
  * @entered:	Completed when it is
  * @go:		Ends it
  * @done:	Completed when the interrupt is allocated or freed
@@ -42,6 +43,7 @@ struct stuck {
 	enum stuck_op		op;
 	bool			taken;
 	bool			held;
+	bool			resumes;
 	struct completion	entered;
 	struct completion	go;
 	struct completion	done;
@@ -59,6 +61,8 @@ static void stuck_hook(struct msi_test_hw *hw, struct msi_slot *slot)
 	complete(&stuck->entered);
 	wait_for_completion_timeout(&stuck->go, STUCK_MAX);
 	WRITE_ONCE(stuck->held, false);
+	if (stuck->resumes)
+		KUNIT_EXPECT_EQ(hw->mt->test, msi_store_resume(hw->mt->dev, stuck->id), -EIO);
 }
 
 static int stuck_thread(void *unused)
@@ -306,6 +310,8 @@ static void lock_runtime_pm(struct kunit *test)
 
 		mt->dev->power.runtime_status = RPM_SUSPENDING;
 		KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, id, true), deferred ? -EBUSY : 0);
+		/* A device that has to stay is left as it is, with or without access */
+		KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, id, false), deferred ? -EBUSY : 0);
 		KUNIT_EXPECT_FALSE(test, msi_deferred_is_suspended(msi_test_store(mt, id)));
 		mt->dev->power.runtime_status = RPM_RESUMING;
 		s->msg.data = 0;
@@ -867,6 +873,7 @@ static void lock_suspend_error(struct kunit *test)
 
 	KUNIT_ASSERT_FALSE(test, IS_ERR(kthread_run(suspend_thread, &suspended, "msi_kunit")));
 	KUNIT_EXPECT_TRUE(test, msi_test_wait(msi_deferred_is_suspended(store)));
+	stuck->resumes = true;
 	stuck_end(mt);
 	KUNIT_ASSERT_NE(test, wait_for_completion_timeout(&suspended, STUCK_MAX), 0);
 	KUNIT_EXPECT_PTR_EQ_MSG(test, strstr(mt->log.buf, "sync"), NULL, "%s", mt->log.buf);
