@@ -10,11 +10,13 @@ Words
           with these tools and settings. `make check-all` does not run the test again, so
           that it can be stopped and started, and says so at the end. `make check` makes
           such entries, and does not use them
+  moved   files that changed while the tests ran: no verdict on either state
 
 A Fail is a failure in one line. What a test prints is shown if it fails.
 """
 import os
 import re
+import shutil
 import tempfile
 import threading
 import time
@@ -29,7 +31,7 @@ from imslib.util import (ROOT, Fail, digest, entry, fresh_log, git_env, have_ent
 WORDS_ONLY = (':!README.md', ':!COPYING', ':!tests/steps.recorded')
 # A share of the rare tests takes about as many minutes, if no single test takes more.
 SHARE = 4
-# The commands, beside compilers, that results depend on
+# The commands, beside compilers and what packages have, that results depend on
 TOOLS = (('gcc', '--version'), ('ld', '--version'), ('sparse', '--version'),
          ('spatch', '--version'), ('sphinx-build', '--version'))
 # Seconds between two lines about what runs
@@ -122,6 +124,13 @@ def pytest_collection_modifyitems(config, items):
 
 # --- what has passed before ------------------------------------------------
 
+def packages():
+    """The versions of what configs/packages names"""
+    lines = (ROOT / 'configs/packages').read_text('utf-8').splitlines()
+    names = [line.split()[0] for line in lines if line.strip() and not line.startswith('#')]
+    return run(['dpkg-query', '-W', *names], check=False).stdout
+
+
 def state():
     """What the result of a test depends on: this checkout, the base, tools, settings."""
     objects = run(['git', 'rev-parse', '--path-format=absolute', '--git-path', 'objects'],
@@ -132,8 +141,9 @@ def state():
         run(['git', 'add', '-A', '.', *WORDS_ONLY], cwd=ROOT, env=env)
         files = run(['git', 'write-tree'], cwd=ROOT, env=env)
     base, tree, *_ = series.snapshot()
-    return digest(files, base.commit, tree, *(run(tool, check=False).stdout for tool in TOOLS),
-                  qemu.get().name, str(boot.cpus()), boot.MEMORY, os.environ.get('ROUNDS', ''),
+    return digest(files, base.commit, tree, packages(),
+                  *(run(tool, check=False).stdout for tool in TOOLS), qemu.get().name,
+                  str(boot.cpus()), boot.MEMORY, os.environ.get('ROUNDS', ''),
                   initramfs.HOST_BUSYBOX, *initramfs.tools('x86_64'),
                   *(v.compiler() for v in cross.variants()))
 
@@ -186,6 +196,19 @@ class Watch:
         self.progress = Progress(lambda text: config.pluginmanager.get_plugin(
             'terminalreporter').write_line(text))
         self.progress.start()
+        self.before, self.moved = None, False
+
+    @staticmethod
+    def state(session):
+        return None if session.config.option.collectonly else state()
+
+    def pytest_sessionstart(self, session):
+        self.before = self.state(session)
+
+    def pytest_sessionfinish(self, session):
+        self.moved = self.state(session) != self.before
+        if self.moved and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_runtest_logstart(self, nodeid):
         self.progress.since[nodeid] = time.monotonic()
@@ -202,12 +225,14 @@ class Watch:
                 terminalreporter.section(title)
                 for line in lines:
                     terminalreporter.write_line(line)
+        if self.moved:
+            terminalreporter.section('files changed while the tests ran: run them again')
 
 
 def pytest_collection_finish(session):
     if session.config.getoption('--rare'):
         for line in sorted({f'| `{item.nodeid.partition("[")[0].removeprefix("tests/")}` | '
-                            f'{mark.kwargs["why"]} |'
+                            f'{mark.kwargs["minutes"]} | {mark.kwargs["why"]} |'
                             for item in session.items for mark in item.iter_markers('rare')}):
             print(line)
 
@@ -221,12 +246,13 @@ def pytest_configure(config):
 
 @pytest.fixture
 def log(request):
-    """build/check/NAME.log, empty, and no NAME.tap"""
+    """build/check/NAME.log, empty, and neither NAME.tap nor NAME/"""
     name = re.sub(r'^tests/(?:test_)?|\.py|test_', '', request.node.nodeid)
     name = re.sub(r'[^A-Za-z0-9.-]+', '-', name).strip('-')
     if passed_before(request.node):
         return CHECK / f'{name}.log'
     (CHECK / f'{name}.tap').unlink(missing_ok=True)
+    shutil.rmtree(CHECK / name, ignore_errors=True)
     return fresh_log(name, CHECK)
 
 

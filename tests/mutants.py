@@ -36,8 +36,8 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1] / 'scripts'), str(Path(_
 import mutate  # noqa: E402
 from imslib import (arch, base as basemod, boot, cross, initramfs, kernel, kunit,  # noqa: E402
                     overlay, qemu, series)
-from imslib.util import (BUILD, ROOT, Fail, cache, digest, entry, git, git_env,  # noqa: E402
-                         locked, main, no_space, run, say, scratch)
+from imslib.util import (BUILD, ROOT, Fail, cache, digest, digest_code, entry,  # noqa: E402
+                         git, git_env, have_entry, locked, main, no_space, run, say, scratch)
 
 ACCEPTED = ROOT / 'tests/mutants.accepted'
 # Entries of the cache that depend on their content alone
@@ -208,15 +208,20 @@ class Judging:
                 return 'noticed', f'{judge.name}: {err}'
         return ('survived', ', '.join(passed)) if passed else ('same', '')
 
+    def key(self, mutant):
+        return digest(
+            mutant.name, kernel.sources(*self.snapshot), kernel.compiler(),
+            initramfs.initramfs_key(*self.snapshot, arch.HOST), qemu.get().name, boot.MACHINES,
+            *sorted((ROOT / 'configs').glob('*.config')), Path(mutate.__file__), Path(__file__),
+            digest_code('boot', 'kernel', 'kunit', 'verdict'),
+            *(judge.name for judge in judges_of(mutant.path, self.only)))
+
     def judge(self, mutant):
         """The same, from the cache if it is there"""
         def build(out):
             word, why = self.verdict(mutant)
             (out / 'verdict').write_text(f'{word}\n{why}\n{mutant.name}\n', encoding='utf-8')
-        path = entry('mutant', digest(
-            mutant.name, kernel.sources(*self.snapshot), kernel.compiler(),
-            initramfs.initramfs_key(*self.snapshot, arch.HOST),
-            *(judge.name for judge in judges_of(mutant.path, self.only))), build)
+        path = entry('mutant', self.key(mutant), build)
         return (path / 'verdict').read_text(encoding='utf-8').split('\n')[:2]
 
 
@@ -226,15 +231,17 @@ def known():
 
 def judge_some(log, count, seed, texts=(), minutes=0, only=''):
     """{word: [name of a mutant]}; says each one"""
-    end = time.monotonic() + 60 * minutes
-    found = {word: [] for word in ('noticed', 'survived', 'same', 'unbuilt')}
+    found = {word: [] for word in ('noticed', 'survived', 'same', 'unbuilt', 'judged before')}
     built = series.snapshot()[:3]
     with own_cache():
+        end = time.monotonic() + 60 * minutes
         judging = Judging(*built, log, only)
         mutants = [m for m in judging.mutants() if not texts or any(t in m.name for t in texts)]
         for number, mutant in enumerate(mutate.draw(mutants, known(), count, seed), 1):
             if minutes and time.monotonic() > end:
                 break
+            if have_entry('mutant', judging.key(mutant)):
+                found['judged before'].append(mutant.name)
             word, why = judging.judge(mutant)
             found[word].append(mutant.name)
             say(f'{number}: {word}: {mutant.name}' + (f'\n  {why}' if why else ''))
@@ -242,9 +249,9 @@ def judge_some(log, count, seed, texts=(), minutes=0, only=''):
 
 
 def share(found):
-    """Of a hundred mutants, those that were noticed"""
+    """Of a hundred mutants, those that were noticed: none of none"""
     noticed, survived = len(found['noticed']), len(found['survived'])
-    return 100 * noticed / (noticed + survived) if noticed + survived else 100
+    return 100 * noticed / max(noticed + survived, 1)
 
 
 def program():

@@ -22,21 +22,30 @@ def expect(condition, text):
         raise Fail(text)
 
 
+def passes(result, log, show):
+    expect(result, f'{result}; see {log}')
+    show(result.summary())
+
+
 def nothing_wrong(log, wrong):
     note(log, '=== wrong\n' + '\n'.join(wrong))
     expect(not wrong, f'{len(wrong)}: {wrong[0] if wrong else ""}; see {log}')
 
 
 def packages(name):
-    """Those of configs/packages-NAME, or a reason to skip"""
+    """Those of configs/packages-NAME. Who is not root and lacks one has a reason to skip."""
     done = run([ROOT / 'scripts/deps', name], check=False, env=qemu.apt_env())
     if done.returncode:
-        pytest.skip((done.stderr or done.stdout).strip().splitlines()[-1])
+        why = (done.stderr or done.stdout).strip().splitlines()[-1]
+        if os.geteuid() == 0:
+            raise Fail(why)
+        pytest.skip(why)
 
 
 def each_or_rare(names, each, minutes):
     """Parameters for pytest: `make check` has those in `each`, the others are rare."""
-    why = f'each check has {" and ".join(name for name in names if name in each)}'
+    left = ', '.join(name for name in names if name not in each)
+    why = f'on {left}: each check has {", ".join(name for name in names if name in each)}'
     return [pytest.param(name, marks=[] if name in each else
                          [pytest.mark.rare(minutes=minutes, why=why)]) for name in names]
 
@@ -50,7 +59,7 @@ def git_in(tree, *args):
 
 class Checkout:
     """A copy of this checkout that can be spoilt. Shares the cache, if no other
-    is named, and has a build directory of its own."""
+    is named, and has a build directory of its own, whose logs outlive it beside `log`."""
 
     def __init__(self, path, log, **env):
         self.path, self.log = path, log
@@ -70,6 +79,10 @@ class Checkout:
         return self
 
     def __exit__(self, *_):
+        for name in ('boot', 'stress', 'log'):
+            if (self.path / 'build' / name).is_dir():
+                shutil.copytree(self.path / 'build' / name, self.log.with_suffix('') / name,
+                                dirs_exist_ok=True)
         shutil.rmtree(self.path, ignore_errors=True)
 
     def commit_all(self):
@@ -88,7 +101,8 @@ class Checkout:
 
     def must(self, *words, **env):
         status, out, err = self.make(*words, **env)
-        expect(status == 0, f'make {" ".join(words)}: {err.strip()[-300:]}; see {self.log}')
+        why = err.strip()[-300:].replace(str(self.path / 'build'), str(self.log.with_suffix('')))
+        expect(status == 0, f'make {" ".join(words)}: {why}; see {self.log}')
         return out
 
     def refuses(self, pattern, *words, **env):

@@ -17,7 +17,6 @@ def test_no_figure_is_above_the_recorded_one(log, show):
         show(line)
 
 
-# One process has the figures that these two are about.
 @pytest.mark.xdist_group('figures')
 @pytest.mark.needs('bench/', 'scripts/imslib/bench')
 def test_a_figure_above_the_recorded_one_is_noticed(log, show):
@@ -46,7 +45,7 @@ def test_make_bench(log):
         expect((work.path / 'build/bench/table.json').exists(), 'make bench leaves no table.json')
 
 
-@pytest.mark.rare(minutes=3, why='it tests make profile, that no other test uses')
+@pytest.mark.rare(minutes=3, why='it tests make profile, and nothing depends on that')
 def test_the_profile_adds_up(log, show):
     case = 'msix-alloc.64'
     found = profile.take('series', profile.MACHINE, [case], log.with_suffix('.guest.log'))[case]

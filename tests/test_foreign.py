@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from support import each_or_rare, expect, note
+from support import each_or_rare, expect, note, passes
 
 from imslib import boot, compare, devices, ntb, verdict
 from imslib.check import CHECK
@@ -18,32 +18,25 @@ def test_base_and_series_behave_alike(machine, log, show):
 
 @pytest.mark.parametrize('machine', each_or_rare(list(MACHINES), ['intel-ir'], 3))
 def test_devices(machine, log, show):
-    result = devices.run(machine, log, devices.FEW)
-    expect(result, f'{result}; see {log}')
-    show(result.summary())
+    passes(devices.run(machine, log), log, show)
 
 
 @pytest.mark.rare(minutes=6, why='ten times the rounds of test_devices')
 @pytest.mark.parametrize('machine', MACHINES)
 def test_devices_long(machine, log, show):
-    result = devices.run(machine, log, devices.ROUNDS)
-    expect(result, f'{result}; see {log}')
-    show(result.summary())
+    passes(devices.run(machine, log, devices.ROUNDS), log, show)
 
 
 @pytest.mark.parametrize('machine', each_or_rare(list(ntb.WINDOWS), ['intel-ir'], 1))
+@pytest.mark.needs('drivers/ntb/', 'tests/guest/ntb/', 'qemu/hw/.*ntb')
 def test_ntb(machine, log, show):
     """Interrupts and traffic across a bridge"""
-    result = ntb.run(machine, log)
-    expect(result, f'{result}; see {log}')
-    show(result.summary())
+    passes(ntb.run(machine, log), log, show)
 
 
 @pytest.mark.rare(minutes=6, why='test_ntb with KASAN and lockdep, and ten times the flaps')
 def test_ntb_debug(log, show):
-    result = ntb.run('no-iommu', log, flaps=ntb.FLAPS, config='ntb')
-    expect(result, f'{result}; see {log}')
-    show(result.summary())
+    passes(ntb.run('no-iommu', log, flaps=ntb.FLAPS, config='ntb'), log, show)
 
 
 @pytest.mark.rare(minutes=2, why='it tests test_ntb')

@@ -17,7 +17,7 @@ COUNT, MINUTES = 20, 5
 
 
 @pytest.mark.rare(minutes=30, why='each mutant is a build and a run of the tests')
-def test_mutants_are_noticed(log, show, request):
+def test_mutants_are_noticed(log, show, answered, request):
     minutes = MINUTES if request.config.getoption('--tier') == 'check' else 0
     found = mutants.judge_some(log, COUNT, conftest.head(), minutes=minutes)
     note(log, repr(found))
@@ -25,6 +25,8 @@ def test_mutants_are_noticed(log, show, request):
         show(f'survived: {name}')
     expect(mutants.share(found) >= mutants.GOAL,
            f'{mutants.share(found):.0f} % of the mutants noticed: {found["survived"]}')
+    if found['judged before']:
+        answered(f'{len(found["judged before"])} mutants')
     show(', '.join(f'{len(names)} {word}' for word, names in found.items()))
 
 

@@ -8,7 +8,7 @@ import pytest
 from support import expect, note, nothing_wrong
 
 from imslib import kernel, warnings
-from imslib.util import Fail, clean_env, digest, entry, git, locked, run
+from imslib.util import Fail, clean_env, digest, entry, git, have_entry, locked, run
 
 # Who posts the series signs it off, and the files that it adds are in directories
 # that MAINTAINERS has already, which checkpatch does not look up.
@@ -31,9 +31,9 @@ def check_patch(text, log, out):
 
 
 @pytest.mark.needs('patches/', 'linux/')
-def test_checkpatch(steps, log):
+def test_checkpatch(steps, log, answered):
     base, tip, commits = steps
-    bad = []
+    bad, known = [], 0
     with locked('kernel-src'):
         kernel.checkout(base, f'{tip}^{{tree}}', base.repo / 'objects')
         for commit in commits:
@@ -42,16 +42,20 @@ def test_checkpatch(steps, log):
             # The first line has the id of the commit.
             key = digest(text.partition('\n')[2], base.commit, CHECKPATCH_IGNORE,
                          inspect.getsource(check_patch))
+            known += bool(have_entry('checkpatch', key))
             try:
                 entry('checkpatch', key, partial(check_patch, text, log))
             except Fail as err:
                 bad.append(str(err))
+    if known:
+        answered(f'{known} of {len(commits)} steps')
     expect(not bad, f'{len(bad)} of {len(commits)} steps: {bad[:3]}; see {log}')
 
 
 @pytest.mark.needs('patches/', 'linux/')
 def test_no_new_warning(steps, log):
     """of gcc W=1, sparse or kernel-doc"""
-    added, count = warnings.added(*steps[:2], log)
+    base, tip, _ = steps
+    added, count = warnings.added(base, tip, warnings.changed_files(base, tip), log)
     expect(count > 5, f'only {count} objects were checked; see {log}')
     nothing_wrong(log, added)

@@ -234,10 +234,9 @@ def boot_image(row, image, initrd, programs, log, extra=(), label='guest', echo=
         text = execute(lambda ports: command(row, binary, image, initrd, append, ports,
                                              hardware, runs), log,
                        show=Shower(label, echo), silence=silence, total=total)
-    # What the programs said, for programs that read TAP
-    log.with_suffix('.tap').write_text('\n'.join(verdict.split(text)['tests']) + '\n',
-                                       encoding='utf-8')
-    return verdict.judge(text, ('guest', *required, 'aftermath'), row.get('may_skip', ()))
+    result = verdict.judge(text, ('guest', *required, 'aftermath'), row.get('may_skip', ()))
+    log.with_suffix('.tap').write_text(verdict.tap(result) + '\n', encoding='utf-8')
+    return result
 
 
 def run(machine, config, programs, log, echo=False, built=None, ramfs=None, extra=(), **more):

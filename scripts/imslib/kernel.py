@@ -69,25 +69,23 @@ def fragment(name):
 
 def wanted(config, base, tree, objects):
     """The lines that the final .config must have. The series' own symbols are
-    asked for where the tree's Kconfig files know all of them."""
+    asked for where the tree's Kconfig files know them: the early steps do not."""
     lines = {}
     for name in fragments(config):
         lines.update(fragment(name))
     env = git_env(GIT_ALTERNATE_OBJECT_DIRECTORIES=str(objects))
     own = fragment('series.config')
+    more = MORE.get(config.rpartition('-')[2], f'series.{config.rpartition("-")[2]}.config')
+    if (ROOT / 'configs' / more).exists():
+        own |= fragment(more)
     names = '|'.join(name[len('CONFIG_'):] for name in own)
     found = git('grep', '-hE', f'^[[:space:]]*(menu)?config ({names})$', tree, '--',
                 'drivers/Kconfig', 'drivers/irqchip/Kconfig', 'drivers/misc/Kconfig',
-                'drivers/pci/Kconfig', 'kernel/irq/Kconfig', 'lib/Kconfig*',
-                repo=base.repo, env=env, check=False).stdout if own else ''
+                'drivers/pci/Kconfig', 'drivers/ntb/*Kconfig', 'drivers/net/*/ath11k/Kconfig',
+                'kernel/irq/Kconfig', 'lib/*Kconfig*',
+                repo=base.repo, env=env, check=False).stdout
     known = {f'CONFIG_{line.split()[1]}' for line in found.splitlines()}
-    if known == set(own):
-        lines.update(own)
-        config = config.rpartition('-')[2]
-        more = MORE.get(config, f'series.{config}.config')
-        if (ROOT / 'configs' / more).exists():
-            lines.update(fragment(more))
-    return lines
+    return lines | {symbol: line for symbol, line in own.items() if symbol in known}
 
 
 def sources(base, tree, objects):

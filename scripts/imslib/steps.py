@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Every step of the series builds without a warning and boots by itself.
+"""Every step of the series builds without a warning and boots by itself. What it changes
+and the lean kernel lacks is compiled, and a step of a GIC boots on one as well.
 
 Words
   change    what a step changes, wherever its lines are: a digest of its patch and of
@@ -10,9 +11,11 @@ Words
 import os
 import re
 
-from . import boot, initramfs, kernel, qemu, series
+from . import arch, boot, initramfs, kernel, qemu, series, warnings
 from .util import ROOT, Fail, digest, digest_code, entry, git, have_entry, say, write_atomic
 
+# {beginning of a path: machine with more of it than intel-ir}
+MACHINES = {'drivers/irqchip/irq-gic': 'arm-its'}
 # Why `make check` does not build every step
 WHY = 'the change of the step is in tests/steps.recorded'
 RECORD = ROOT / 'tests/steps.recorded'
@@ -49,26 +52,37 @@ def unrecorded(patches):
 
 
 def try_step(base, tip, commits, number, log):
-    """Build and boot a step. Whether the cache had the result. CONFIG_WERROR makes a
-    warning an error. All steps boot with the programs of the last one, as what they do
-    is only to boot."""
+    """Build and boot a step. Whether the cache had the result. All steps boot with the
+    programs of the last one, as what they do is only to boot."""
     objects = base.repo / 'objects'
     ramfs = (base, git('rev-parse', f'{tip}^{{tree}}', repo=base.repo).strip(), objects)
     tree = git('rev-parse', f'{commits[number]}^{{tree}}', repo=base.repo).strip()
     label = f'step {number + 1}/{len(commits)}'
     built = (base, tree, objects, label)
-    engine = boot.engine(boot.machine_row('intel-ir'))
-    key = digest(kernel.kernel_key('lean', *built[:3]), initramfs.INIT,
-                 initramfs.busybox('x86_64'), boot.MACHINES, *map(str, engine), qemu.get().name,
-                 digest_code('boot', 'verdict'))
+    patch = series.load()[number]
+    files = [*patch.touches, *patch.adds]
+    machines = ['intel-ir', *(machine for start, machine in MACHINES.items()
+                              if any(path.startswith(start) for path in files))]
+    rows = [boot.machine_row(machine) for machine in machines]
+    configs = [arch.config_for(row['arch'], 'lean') for row in rows]
+    key = digest(*(kernel.kernel_key(config, *built[:3]) for config in
+                   (*configs, *(config for config, _ in warnings.BUILDS.values()))), *files,
+                 initramfs.INIT, *(initramfs.busybox(row['arch']) for row in rows),
+                 boot.MACHINES, *(str(word) for row in rows for word in boot.engine(row)),
+                 qemu.get().name, digest_code('boot', 'steps', 'verdict', 'warnings'))
     if have_entry('step', key):
         return True
-    kernel.get('lean', *built[:3], label=label, log=log.with_suffix('.build.log'))
+    for config in configs:
+        kernel.get(config, *built[:3], label=label, log=log.with_suffix('.build.log'))
 
     def run(_):
-        result = boot.run('intel-ir', 'lean', 'nothing', log, built=built, ramfs=ramfs)
-        if not result:
-            raise Fail(f'{label}: {result}; see {log}')
+        new, _ = warnings.added(base, commits[number], files, log.with_suffix('.build.log'))
+        if new:
+            raise Fail(f'{label}: {new[0]}; see {log.with_suffix(".build.log")}')
+        for machine in machines:
+            result = boot.run(machine, 'lean', 'nothing', log, built=built, ramfs=ramfs)
+            if not result:
+                raise Fail(f'{label} on {machine}: {result}; see {log}')
     entry('step', key, run)
     return False
 

@@ -42,6 +42,10 @@ COMPLAINT = re.compile('|'.join((
 )))
 
 
+# A program's own first line, in place of which its document here has one
+HEADER = re.compile(r'K?TAP version \d+')
+
+
 @dataclass
 class Program:
     """One program's output between its `run` and its `end`."""
@@ -241,3 +245,33 @@ def judge(text, required=(), may_skip=()):
     if not any(p.count('ok') for p in programs):
         return verdict(NO_TESTS, 'no test passed')
     return verdict(PASS, '')
+
+
+def named(output):
+    """The lines of a program. The harness of kselftest leaves out the name of a test that
+    it skips, but has said which one it runs."""
+    name = ''
+    for line in output:
+        if match := re.match(r'#\s+RUN\s+(\S+) \.\.\.', line):
+            name = match[1]
+        match = re.fullmatch(r'(ok \d+) (# SKIP.*)', line)
+        yield f'{match[1]} {name} {match[2]}' if match and name else line
+
+
+def tap(result):
+    """A verdict as KTAP: a test for each program, with its own tests below it, and one
+    for the verdict, so that what no program has seen is not lost."""
+    lines = ['KTAP version 1', f'1..{len(result.programs) + 1}']
+    for number, program in enumerate(result.programs, 1):
+        own = (f'# {line}' for line in program.output) if program.plain else (
+            line for line in named(program.output) if not HEADER.fullmatch(line))
+        lines += [*(() if program.plain else ('  KTAP version 1',)),
+                  f'  # Subtest: {program.name}', *(f'  {line}' for line in own)]
+        kind, why = judge_program(program, (), ())
+        if kind == PASS:
+            lines.append(f'ok {number} {program.name}' + (' # SKIP' if why else ''))
+        else:
+            lines.append(f'not ok {number} {program.name} # {why}')
+    number = len(result.programs) + 1
+    lines.append(f'ok {number} verdict' if result else f'not ok {number} verdict # {result}')
+    return '\n'.join(lines)

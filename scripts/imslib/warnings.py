@@ -161,10 +161,10 @@ def collect(base, commit, files, log):
     return found, len(objects)
 
 
-def added(base, tip, log):
-    """(the warnings that the series adds, number of objects)"""
+def added(base, commit, files, log):
+    """(the warnings that a commit adds to those of the base, number of objects)"""
     with locked('kernel-src'):
-        new, count = collect(base, tip, changed_files(base, tip), log)
+        new, count = collect(base, commit, files, log)
         suspects = sorted({re.sub(r'\.o$', '.c', path) for path in new})
         old, _ = collect(base, base.commit, suspects, log) if suspects else ({}, 0)
     return new_warnings(new, old), count

@@ -120,6 +120,21 @@ class Made(unittest.TestCase):
         self.assertEqual(result.summary(), '4 ok, 0 not ok, 0 skipped')
         self.assertIn(('ims_table', 'ok', 'table.alloc'), result.tests())
 
+    def test_tap(self):
+        """One document, whose last test fails if the run did"""
+        text = verdict.tap(judge(GOOD))
+        self.assertEqual(re.findall(r'^\S.*', text, re.M), [
+            'KTAP version 1', '1..4', 'ok 1 guest', 'ok 2 ims_table', 'ok 3 aftermath',
+            'ok 4 verdict'])
+        self.assertIn('  # Subtest: ims_table\n  1..2\n  ok 1 table.alloc\n', text)
+        text = verdict.tap(judge(GOOD.replace('ok 2 table.free', 'not ok 2 table.free')))
+        self.assertRegex(text, r'(?m)^not ok 2 ims_table # ims_table: not ok: table.free')
+        self.assertRegex(text, r'(?m)^not ok 4 verdict # test failure: ')
+        plain = GOOD.replace('run 2 ims_table', 'run 2 ims_table plain').replace(
+            'ok 1 table.alloc', '1 of 2').replace('tests | 1..2\n', '')
+        text = verdict.tap(judge(plain, ()))
+        self.assertIn('  # Subtest: ims_table\n  # TAP version 13\n  # 1 of 2\n', text)
+
     def test_good_cut_anywhere(self):
         for end in range(len(GOOD) - 1):
             self.assertFalse(judge(GOOD[:end]), f'cut after {end} bytes')

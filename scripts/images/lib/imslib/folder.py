@@ -6,7 +6,6 @@ document alone, standard error the progress and, as its last line, the verdict.
 """
 import contextlib
 import os
-import re
 import sys
 from pathlib import Path
 
@@ -19,8 +18,6 @@ SPECIAL = {'devices': devices.run, 'ntb': ntb.run}
 SPECIAL_KERNEL = 'devices'
 # Suspended once, this QEMU is slow to switch off.
 EXTRA = {'devices': ('ims.end=reboot',)}
-# A program's own first line, in place of which its document here has one
-HEADER = re.compile(r'K?TAP version \d+')
 
 
 class Usage(Exception):
@@ -76,34 +73,6 @@ def show_list():
           '              single ones, or several with commas')
 
 
-def named(output):
-    """The lines of a program. The harness of kselftest leaves out the name of a test that
-    it skips, but has said which one it runs."""
-    name = ''
-    for line in output:
-        if match := re.match(r'#\s+RUN\s+(\S+) \.\.\.', line):
-            name = match[1]
-        match = re.fullmatch(r'(ok \d+) (# SKIP.*)', line)
-        yield f'{match[1]} {name} {match[2]}' if match and name else line
-
-
-def tap(result):
-    """A verdict as KTAP: a test for each program, with its own tests below it, and one
-    for the verdict, so that what no program has seen is not lost."""
-    lines = ['KTAP version 1', f'1..{len(result.programs) + 1}']
-    for number, program in enumerate(result.programs, 1):
-        lines += ['  KTAP version 1', f'  # Subtest: {program.name}',
-                  *(f'  {line}' for line in named(program.output) if not HEADER.fullmatch(line))]
-        kind, why = verdict.judge_program(program, (), ())
-        if kind == verdict.PASS:
-            lines.append(f'ok {number} {program.name}' + (' # SKIP' if why else ''))
-        else:
-            lines.append(f'not ok {number} {program.name} # {why}')
-    number = len(result.programs) + 1
-    lines.append(f'ok {number} verdict' if result else f'not ok {number} verdict # {result}')
-    return '\n'.join(lines)
-
-
 def boots(machine, kernel, wanted):
     check(machine, kernel, wanted)
     log = Path(os.environ.get('LOG') or f'out/{machine}-{kernel}-{wanted}.log').resolve()
@@ -114,7 +83,7 @@ def boots(machine, kernel, wanted):
             result = SPECIAL[wanted](machine, log)
         else:
             result = boot.run(machine, kernel, wanted, log, extra=EXTRA.get(kernel, ()))
-    print(tap(result), flush=True)
+    print(verdict.tap(result), flush=True)
     why = 'PASS' if result else f'FAIL: {result}'
     print(f'run: {why}; see {log}', file=sys.stderr)
     return 0 if result else 1
