@@ -42,7 +42,8 @@ def demo_lines(row):
 
 
 def machines():
-    return tomllib.loads(MACHINES.read_text(encoding='utf-8'))
+    rows = tomllib.loads(MACHINES.read_text(encoding='utf-8'))
+    return {name: {**rows.get(row.get('as'), {}), **row} for name, row in rows.items()}
 
 
 def machine_row(name):

@@ -68,16 +68,19 @@ def fragment(name):
 
 
 def wanted(config, base, tree, objects):
-    """The lines that the final .config must have. The series' own symbols are
-    asked for where the tree's Kconfig files know them: the early steps do not."""
+    """The lines that the final .config must have. The series' own symbols are asked for
+    where the tree's Kconfig files know them: the early steps do not. Those of series.config
+    select each other: where they have no prompt, they are asked for together."""
     lines = {}
     for name in fragments(config):
         lines.update(fragment(name))
     env = git_env(GIT_ALTERNATE_OBJECT_DIRECTORIES=str(objects))
-    own = fragment('series.config')
+    together = fragment('series.config')
+    own, prompts = dict(together), {}
     more = MORE.get(config.rpartition('-')[2], f'series.{config.rpartition("-")[2]}.config')
     if (ROOT / 'configs' / more).exists():
-        own |= fragment(more)
+        prompts = fragment(more)
+        own |= prompts
     names = '|'.join(name[len('CONFIG_'):] for name in own)
     found = git('grep', '-hE', f'^[[:space:]]*(menu)?config ({names})$', tree, '--',
                 'drivers/Kconfig', 'drivers/irqchip/Kconfig', 'drivers/misc/Kconfig',
@@ -85,6 +88,8 @@ def wanted(config, base, tree, objects):
                 'kernel/irq/Kconfig', 'lib/*Kconfig*',
                 repo=base.repo, env=env, check=False).stdout
     known = {f'CONFIG_{line.split()[1]}' for line in found.splitlines()}
+    if not together.keys() <= known:
+        known -= together.keys() - prompts.keys()
     return lines | {symbol: line for symbol, line in own.items() if symbol in known}
 
 

@@ -141,7 +141,9 @@ def collect(base, commit, files, log):
     kernel.checkout(base, tree, base.repo / 'objects')
     here = [f for f in files if f.endswith(('.c', '.h')) and (kernel.src() / f).exists()]
     objects = []
-    start = log.stat().st_size if log.exists() else 0
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.touch()
+    start = log.stat().st_size
     for where, (_, directory) in BUILDS.items():
         some = sorted({f[:-2] + '.o' for f in here if belongs(f, directory)} - {*objects})
         if some:
