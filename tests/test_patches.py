@@ -4,10 +4,11 @@ import inspect
 import re
 from functools import partial
 
+import conftest
 import pytest
 from support import expect, note, nothing_wrong
 
-from imslib import kernel, warnings
+from imslib import cross, kernel, warnings
 from imslib.util import Fail, clean_env, digest, entry, git, have_entry, locked, run
 
 # Who posts the series signs it off, and the files that it adds are in directories
@@ -52,10 +53,14 @@ def test_checkpatch(steps, log, answered):
     expect(not bad, f'{len(bad)} of {len(commits)} steps: {bad[:3]}; see {log}')
 
 
-@pytest.mark.needs('patches/', 'linux/')
-def test_no_new_warning(steps, log):
-    """of gcc W=1, sparse or kernel-doc"""
-    base, tip, _ = steps
-    added, count = warnings.added(base, tip, warnings.changed_files(base, tip), log)
-    expect(count > 5, f'only {count} objects were checked; see {log}')
+@pytest.mark.needs('patches/', r'(?:linux/)?(?:arch|drivers|include|kernel|lib)/')
+def test_no_new_warning(snapshot, log, request, show):
+    """of gcc W=1, sparse or kernel-doc: `make quick` has the files that changed"""
+    files = {*cross.changes(*snapshot[:3])}
+    some = request.config.getoption('--tier') == 'quick'
+    if some:
+        files &= conftest.changed()
+    added, count = warnings.added(*snapshot[:3], sorted(files), log)
+    expect(some or count > 5, f'only {count} objects were checked; see {log}')
+    show(f'{count} objects')
     nothing_wrong(log, added)

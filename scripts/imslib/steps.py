@@ -76,7 +76,7 @@ def try_step(base, tip, commits, number, log):
         kernel.get(config, *built[:3], label=label, log=log.with_suffix('.build.log'))
 
     def run(_):
-        new, _ = warnings.added(base, commits[number], files, log.with_suffix('.build.log'))
+        new, _ = warnings.added(*built[:3], files, log.with_suffix('.build.log'))
         if new:
             raise Fail(f'{label}: {new[0]}; see {log.with_suffix(".build.log")}')
         for machine in machines:

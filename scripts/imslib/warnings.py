@@ -12,13 +12,13 @@ again for the series and for the base. On the way, make compiles what else the O
 directory lacks, and prints the warnings of that on the first build alone. Counted,
 they would be new in an empty directory and gone in a used one.
 
-All but changed_files(), collect() and added() are pure functions of texts:
+All but compile_objects(), collect() and added() are pure functions of texts:
 tests/unit/test_warnings.py.
 """
 import re
 
 from . import kernel
-from .util import Fail, git, locked, run, step
+from .util import Fail, locked, run, step
 
 # Print all of a target at once, so that its warnings follow its name.
 GROUP = '-Otarget'
@@ -113,17 +113,12 @@ def rounds(objects):
 
 # --- the series and the base -----------------------------------------------
 
-def changed_files(base, tip):
-    return git('diff', '--name-only', '--no-renames', '--diff-filter=d', base.commit, tip,
-               repo=base.repo).split()
-
-
-def compile_objects(where, base, tree, objects, log):
+def compile_objects(where, snapshot, objects, log):
     """With sparse and W=1, in an O= directory. Wants the kernel-src lock."""
     config, _ = BUILDS[where]
     out = kernel.objdir(where)
     with kernel.using(out):
-        kernel.configure(config, base, tree, base.repo / 'objects', 'warnings', log, where)
+        kernel.configure(config, *snapshot, 'warnings', log, where)
         for path in objects:
             (out / path).unlink(missing_ok=True)
         for options, some in rounds(objects):
@@ -134,11 +129,10 @@ def compile_objects(where, base, tree, objects, log):
             raise Fail(f'{path} was not built; see {log}')
 
 
-def collect(base, commit, files, log):
-    """(what was said about those of the files that a commit has, number of objects). Wants
+def collect(snapshot, files, log):
+    """(what was said about those of the files that a tree has, number of objects). Wants
     the kernel-src lock."""
-    tree = git('rev-parse', f'{commit}^{{tree}}', repo=base.repo).strip()
-    kernel.checkout(base, tree, base.repo / 'objects')
+    kernel.checkout(*snapshot)
     here = [f for f in files if f.endswith(('.c', '.h')) and (kernel.src() / f).exists()]
     objects = []
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -147,7 +141,7 @@ def collect(base, commit, files, log):
     for where, (_, directory) in BUILDS.items():
         some = sorted({f[:-2] + '.o' for f in here if belongs(f, directory)} - {*objects})
         if some:
-            compile_objects(where, base, tree, some, log)
+            compile_objects(where, snapshot, some, log)
             objects += some
     with open(log, 'rb') as file:
         file.seek(start)
@@ -163,10 +157,10 @@ def collect(base, commit, files, log):
     return found, len(objects)
 
 
-def added(base, commit, files, log):
-    """(the warnings that a commit adds to those of the base, number of objects)"""
+def added(base, tree, objects, files, log):
+    """(the warnings that a tree adds to those of the base, number of objects)"""
     with locked('kernel-src'):
-        new, count = collect(base, commit, files, log)
+        new, count = collect((base, tree, objects), files, log)
         suspects = sorted({re.sub(r'\.o$', '.c', path) for path in new})
-        old, _ = collect(base, base.commit, suspects, log) if suspects else ({}, 0)
+        old, _ = collect((base, base.tree, objects), suspects, log) if suspects else ({}, 0)
     return new_warnings(new, old), count
