@@ -43,7 +43,7 @@ kunit: deps ## the KUnit tests of build/linux (SUITE=glob, PLATFORM=um|x86_64)
 stress: deps ## only the stress test (ROUNDS=N, CPUS=N, MACHINE=)
 	@scripts/ims stress
 
-bench: ## figures beside those of 6.1 and 6.12, in build/bench (ONLY=short, or names)
+bench: ## figures beside those of 6.1 and 6.12, in build/bench (ONLY=short, or names; MACHINE=arm-its)
 	@scripts/deps bench
 	@scripts/ims bench
 

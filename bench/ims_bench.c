@@ -9,10 +9,10 @@
  *
  * Words:
  *
- *   cost	the difference of two reads of the time stamp counter. In an emulator
- *		that advances it by one with each instruction, it is their number
- *   region	what lies between the two reads. A no-op in front and one behind tell
- *		a profiler, by their bytes
+ *   cost	the difference of two reads of the CPU's counter, bench_now(). In an
+ *		emulator whose time is instructions, it is their number
+ *   region	what lies between the two reads. On x86 a no-op in front and one behind
+ *		tell a profiler, by their bytes
  *
  * What makes a cost repeatable:
  *
@@ -41,9 +41,6 @@
 #include <linux/rcupdate.h>
 #include <linux/uaccess.h>
 
-#include <asm/apicdef.h>
-#include <asm/msr.h>
-
 #if __has_include(<linux/msi_api.h>)
 #include <linux/msi_api.h>
 #define BENCH_HAS_DYN		1
@@ -62,14 +59,11 @@ struct msi_map {
 #define BENCH_HAS_IMS		0
 #endif
 
+#include "arch.h"
 #include "ims_bench.h"
 #include "ims_testdev_regs.h"
 
-/* nopl 0x42494d01(%rax) and nopl 0x42494d02(%rax): "MIB" in the displacement */
-#define BENCH_BEGIN()	asm volatile(".byte 0x0f,0x1f,0x80,0x01,0x4d,0x49,0x42" ::: "memory")
-#define BENCH_END()	asm volatile(".byte 0x0f,0x1f,0x80,0x02,0x4d,0x49,0x42" ::: "memory")
-
-/* A loop that waits for the device or the APIC gives up after so many rounds */
+/* A loop that waits for the device or the interrupt controller gives up after so many rounds */
 #define BENCH_PATIENCE		100000
 
 #define BENCH_MEM_SLOTS		16
@@ -89,7 +83,6 @@ struct msi_map {
  * @cmds_dma:	where it finds that
  * @cmds_tail:	the next entry to use
  * @store:	ids of its stores by kind, or why there is none
- * @apic:	the local APIC of a CPU, NULL if registers of the CPU take its place
  * @kind:	of what is allocated
  * @n:		how many are allocated
  * @requested:	how many of them are requested, the first ones
@@ -109,7 +102,6 @@ static struct ims_bench {
 	dma_addr_t		cmds_dma;
 	unsigned int		cmds_tail;
 	int			store[IMS_BENCH_NR_KINDS];
-	void __iomem		*apic;
 	unsigned int		kind;
 	unsigned int		n;
 	unsigned int		requested;
@@ -123,12 +115,12 @@ static struct ims_bench {
 static __always_inline u64 bench_begin(void)
 {
 	BENCH_BEGIN();
-	return rdtsc();
+	return bench_now();
 }
 
 static __always_inline u64 bench_end(u64 begin)
 {
-	u64 end = rdtsc();
+	u64 end = bench_now();
 
 	BENCH_END();
 	return end - begin;
@@ -600,7 +592,7 @@ static int bench_free(struct ims_bench_op *op)
 
 static irqreturn_t bench_handler(int irq, void *dev)
 {
-	bench.entered = rdtsc();
+	bench.entered = bench_now();
 	BENCH_END();
 	WRITE_ONCE(bench.seen, bench.seen + 1);
 	return IRQ_HANDLED;
@@ -776,25 +768,6 @@ static int bench_affinity(struct ims_bench_op *op)
 	return ret;
 }
 
-/* How many interrupts this CPU has been sent and has not taken */
-static unsigned int bench_pending(void)
-{
-	unsigned int count = 0;
-	unsigned int i;
-
-	for (i = 0; i < 8; i++) {
-		unsigned int reg = APIC_IRR + i * 0x10;
-		u64 bits;
-
-		if (bench.apic)
-			bits = readl(bench.apic + reg);
-		else
-			rdmsrl(APIC_BASE_MSR + (reg >> 4), bits);
-		count += hweight32(bits);
-	}
-	return count;
-}
-
 /* One that comes alone, or -EAGAIN. The interrupts are off. */
 static int bench_deliver_one(unsigned int kind, u64 *cost)
 {
@@ -819,10 +792,10 @@ static int bench_deliver_one(unsigned int kind, u64 *cost)
 	}
 
 	begin = bench_begin();
-	asm volatile("sti; nop" ::: "memory");
+	bench_take();
 	for (i = 0; i < BENCH_PATIENCE && READ_ONCE(bench.seen) == seen; i++)
 		cpu_relax();
-	asm volatile("cli" ::: "memory");
+	local_irq_disable();
 	if (READ_ONCE(bench.seen) != seen + 1)
 		return -EIO;
 	*cost = bench.entered - begin;
@@ -1021,23 +994,19 @@ static struct pci_driver bench_driver = {
 static int __init bench_init(void)
 {
 	unsigned int i;
-	u64 base;
 	int ret;
 
 	for (i = 0; i < ARRAY_SIZE(bench.store); i++)
 		bench.store[i] = -ENODEV;
 
-	rdmsrl(MSR_IA32_APICBASE, base);
-	if (!(base & X2APIC_ENABLE)) {
-		bench.apic = ioremap(base & MSR_IA32_APICBASE_BASE, PAGE_SIZE);
-		if (!bench.apic)
-			return -ENOMEM;
-	}
+	ret = bench_arch_init();
+	if (ret)
+		return ret;
 
 	bench.maps = kvcalloc(IMS_BENCH_MAX, sizeof(*bench.maps), GFP_KERNEL);
 	if (!bench.maps) {
 		ret = -ENOMEM;
-		goto unmap_apic;
+		goto exit_arch;
 	}
 
 	ret = pci_register_driver(&bench_driver);
@@ -1052,9 +1021,8 @@ unregister_driver:
 	pci_unregister_driver(&bench_driver);
 free_maps:
 	kvfree(bench.maps);
-unmap_apic:
-	if (bench.apic)
-		iounmap(bench.apic);
+exit_arch:
+	bench_arch_exit();
 	return ret;
 }
 module_init(bench_init);
@@ -1064,8 +1032,7 @@ static void __exit bench_exit(void)
 	misc_deregister(&bench_misc);
 	pci_unregister_driver(&bench_driver);
 	kvfree(bench.maps);
-	if (bench.apic)
-		iounmap(bench.apic);
+	bench_arch_exit();
 }
 module_exit(bench_exit);
 

@@ -43,7 +43,9 @@
 #include <sys/mman.h>
 #include <termios.h>
 #include <unistd.h>
+#ifdef __x86_64__
 #include <x86intrin.h>
+#endif
 
 #include "ims_bench.h"
 
@@ -638,9 +640,22 @@ static void prepare(void)
 		fail("cannot have the console silent: %s", strerror(errno));
 }
 
+/* Instructions since the machine was switched on */
+static unsigned long long instructions(void)
+{
+#ifdef __x86_64__
+	return __rdtsc();
+#else
+	unsigned long long ticks, rate;
+
+	asm volatile("isb; mrs %0, cntvct_el0; mrs %1, cntfrq_el0" : "=r" (ticks), "=r" (rate));
+	return ticks * (1000000000 / rate);
+#endif
+}
+
 int main(int argc, char **argv)
 {
-	unsigned long long boot = __rdtsc();
+	unsigned long long boot = instructions();
 	int i;
 
 	for (i = 1; i < argc; i++) {

@@ -29,7 +29,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import boot, initramfs, kernel, overlay, qemu, series, verdict
+from . import arch, boot, initramfs, kernel, overlay, qemu, series, verdict
 from .util import (BUILD, ROOT, Fail, digest, digest_functions, entry, fresh_log, jobs,
                    memo_sha256, run, say, step, write_atomic)
 
@@ -44,7 +44,8 @@ PACKAGE = f'linux-source-{NEWER}'
 TARBALL = Path(f'/usr/src/{PACKAGE}.tar.xz')
 KERNELS = ('base', NEWER, 'series')
 
-# The first machine has all figures, the others those of the short form.
+# The first machine has all figures, the others those of the short form. MACHINE= is one
+# more, which then has all figures alone.
 MACHINES = ('intel-ir', 'amd-ir', 'no-iommu')
 # Where the gate looks
 GATE = ('intel-ir', 'amd-ir')
@@ -80,30 +81,31 @@ def additions():
             overlay.KCONFIG: (SOURCE / 'Kconfig').read_text(encoding='utf-8')}
 
 
-def newer_lines():
+def newer_lines(config):
     """The configuration of 6.12, which has every symbol of ours"""
     lines = {}
-    for name in kernel.fragments('bench'):
+    for name in kernel.fragments(config):
         lines |= kernel.fragment(name)
     return lines
 
 
-def newer_key():
+def newer_key(config='bench'):
     if not TARBALL.exists():
         raise Fail(f'{TARBALL} is missing: as root, run: apt-get update && apt-get install -y '
                    f'--no-install-recommends {PACKAGE}')
     return digest(memo_sha256(TARBALL), overlay.key(files(), additions()),
-                  '\n'.join(newer_lines().values()), kernel.compiler(), repr(kernel.kept('bench')),
+                  '\n'.join(newer_lines(config).values()),
+                  kernel.compiler(arch.of_config(config).kernel), repr(kernel.kept(config)),
                   digest_functions(newer, overlay.unpacked, *kernel.make_functions()))
 
 
-def newer():
+def newer(config):
     """The directory of 6.12, as kernel.get() has it. Its source is only there for as
     long as it is built."""
     def build(out):
-        label = f'kernel (bench, {NEWER})'
+        kind, label = arch.of_config(config), f'kernel ({config}, {NEWER})'
         say(f'{label}: building')
-        log = fresh_log('kernel-bench-6.12')
+        log = fresh_log(f'kernel-{config}-{NEWER}')
         tree = out / 'source'
         tree.mkdir()
         step(f'{label}: unpack', ['tar', '-C', tree, '--strip-components=1', '-xJf', TARBALL],
@@ -111,58 +113,58 @@ def newer():
         overlay.unpacked(tree, files(), additions())
         # Inside of the source, so that nothing depends on where that is.
         obj = tree / 'obj'
-        kernel.configure_in(tree, obj, newer_lines(), label, log,
-                            ', '.join(kernel.fragments('bench')))
-        step(label, kernel.make_in(tree, 'obj', 'bzImage'), log=log, env=kernel.make_env())
-        for path, name in kernel.kept('bench').items():
+        kernel.configure_in(tree, obj, newer_lines(config), label, log,
+                            ', '.join(kernel.fragments(config)), kind)
+        step(label, kernel.make_in(tree, 'obj', Path(kind.image).name, kind=kind), log=log,
+             env=kernel.make_env())
+        for path, name in kernel.kept(config).items():
             shutil.copy2(obj / path, out / name)
         run(['rm', '-rf', tree])
-    return entry('kernel', kernel.name_of(f'bench-{NEWER}', newer_key()), build)
+    return entry('kernel', kernel.name_of(f'{config}-{NEWER}', newer_key(config)), build)
 
 
-def get(which):
-    """The directory of a kernel: bzImage, vmlinux, System.map."""
+def get(which, kind=arch.HOST):
+    """The directory of a kernel: its image, vmlinux, System.map."""
+    config = arch.config_for(kind, 'bench')
     if which == NEWER:
-        return newer()
+        return newer(config)
     if which not in KERNELS:
         raise Fail(f'KERNEL={which} is unknown: use one of {", ".join(KERNELS)}')
     base, tree, objects, _ = series.snapshot()
     below = base.tree if which == 'base' else tree
-    return kernel.get('bench', base, overlay.tree(base, below, objects, files(), additions()),
-                      objects, label=f'kernel (bench, {which})')
+    return kernel.get(config, base, overlay.tree(base, below, objects, files(), additions()),
+                      objects, label=f'kernel ({config}, {which})')
 
 
-def program():
+def program(kind=arch.HOST):
     """The entry that holds the program and an initramfs with it."""
     return initramfs.of_program('bench', PROGRAM, SOURCE / 'run.c',
-                                [SOURCE / 'ims_bench.h', qemu.HEADER])
+                                [SOURCE / 'ims_bench.h', qemu.HEADER], kind)
 
 
-def kinds(only='', there=None):
+def kinds(only=''):
     """{name: `figure` or `memory`} of what the program measures, as it says itself."""
     words = only.split(',') if only else []
-    listed = run([(there or program()) / PROGRAM, 'list', *words]).splitlines()
+    listed = run([program() / PROGRAM, 'list', *words]).splitlines()
     return {name: kind for kind, name in (line.split() for line in listed)}
 
 
 # --- boots -----------------------------------------------------------------
 
-def boot_one(which, machine, log, only='', hardware=(), built=None, there=None):
+def boot_one(which, machine, log, only='', hardware=()):
     """Boot a kernel on a machine and have figures measured: all, `short`, or names with
-    commas. hardware are more options for QEMU, built and there are what get() and
-    program() have given, if that is known. Returns Measured."""
+    commas. hardware are more options for QEMU. Returns Measured."""
     extra = (*OPTIONS, f'{PROGRAM}.only={only}') if only else OPTIONS
-    image = (built or get(which)) / 'bzImage'
-    there = there or program()
     row = boot.machine_row(machine)
-    result = boot.boot_image(row, image, there / 'initramfs.cpio.gz', PROGRAM, log,
+    image = get(which, row['arch']) / kernel.IMAGE
+    result = boot.boot_image(row, image, program(row['arch']) / 'initramfs.cpio.gz', PROGRAM, log,
                              label=f'{which} on {machine}', extra=extra, required=[PROGRAM],
                              silence=SILENCE, total=TOTAL, hardware=(*HARDWARE, *hardware),
                              runs=RUNS)
     if not result:
         raise Fail(f'{which} on {machine}: {result}; see {log}')
     try:
-        return parse(log.read_text(encoding='utf-8'), kinds(only, there))
+        return parse(log.read_text(encoding='utf-8'), kinds(only))
     except Fail as err:
         raise Fail(f'{which} on {machine}: {err}; see {log}') from None
 
@@ -170,12 +172,11 @@ def boot_one(which, machine, log, only='', hardware=(), built=None, there=None):
 def boot_all(wanted):
     """[Measured] of [(kernel, machine, log, only)], as many at once as there are cores,
     which changes no figure."""
-    built = {which: get(which) for which in dict.fromkeys(which for which, *_ in wanted)}
-    there = program()
+    for which, machine, *_ in wanted:
+        get(which, boot.machine_row(machine)['arch'])
     qemu.get()
     with ThreadPoolExecutor(min(2, jobs())) as pool:
-        return list(pool.map(lambda args: boot_one(*args, built=built[args[0]], there=there),
-                             wanted))
+        return list(pool.map(lambda args: boot_one(*args), wanted))
 
 
 # --- what a run has measured -----------------------------------------------
@@ -483,15 +484,17 @@ def record():
 # --- make bench ------------------------------------------------------------
 
 def bench():
-    """make bench: everything, or what ONLY= names as the program's arguments do"""
+    """make bench: everything, or what ONLY= names as the program's arguments do, on
+    MACHINE= or on all of MACHINES"""
     newer_key()
-    main, only = MACHINES[0], os.environ.get('ONLY') or ''
+    machines = [os.environ['MACHINE']] if os.environ.get('MACHINE') else MACHINES
+    main, only = machines[0], os.environ.get('ONLY') or ''
     wanted = [(which, machine, WHERE / f'{which}-{machine}.log',
                only if machine == main else only or 'short')
-              for machine in MACHINES for which in KERNELS]
+              for machine in machines for which in KERNELS]
     found = boot_all([*wanted, ('series', main, WHERE / f'series-{main}-again.log', only)])
     again = found.pop()
-    runs = {machine: {} for machine in MACHINES}
+    runs = {machine: {} for machine in machines}
     for (which, machine, *_), measured in zip(wanted, found):
         runs[machine][which] = measured
     unlike = differ(runs[main]['series'], again)

@@ -23,7 +23,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import bench, kernel, qemu, verdict
+from . import arch, bench, boot, kernel, qemu, verdict
 from .util import (BUILD, ROOT, Fail, digest, digest_functions, entry, fresh_log, run, say,
                    step, write_atomic)
 
@@ -386,6 +386,8 @@ def profile():
     cases = (os.environ.get('CASE') or CASE).split(',')
     which = os.environ.get('KERNEL') or 'series'
     machine = os.environ.get('MACHINE') or MACHINE
+    if boot.machine_row(machine)['arch'] != arch.HOST:
+        raise Fail(f'MACHINE={machine}: only machines of {arch.HOST} have marks for a profiler')
     where = '' if machine == MACHINE else f'-{machine}'
     found = take(which, machine, cases, WHERE / f'{which}{where}.log')
     for case, one in found.items():

@@ -204,7 +204,8 @@ void resources_get(struct resources *res)
 #endif
 	dir = opendir(DOMAINS);
 	while (dir && (entry = readdir(dir)))
-		if (!strncmp(entry->d_name, "INTEL-IR", 8) || !strncmp(entry->d_name, "AMD-IR", 6))
+		if (!strncmp(entry->d_name, "INTEL-IR", 8) || !strncmp(entry->d_name, "AMD-IR", 6) ||
+		    strstr(entry->d_name, ":its@"))
 			res->remapped += domain_number(entry->d_name, "mapped:");
 	if (dir)
 		closedir(dir);
