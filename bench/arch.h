@@ -73,7 +73,7 @@ static void bench_arch_exit(void)
 #define BENCH_LPI	8192
 #define BENCH_NONE	1020
 
-/* QEMU's counter has 62.5 MHz, a tick for 16 instructions. So has the cost of a region. */
+/* QEMU's counter runs at 62.5 MHz: it ticks every 16 instructions, so costs are multiples of 16 */
 static __always_inline u64 bench_now(void)
 {
 	isb();

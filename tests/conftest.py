@@ -31,7 +31,7 @@ from imslib.util import (ROOT, Fail, digest, entry, fresh_log, git_env, have_ent
 WORDS_ONLY = (':!README.md', ':!COPYING', ':!tests/steps.recorded')
 # A share of the rare tests takes about as many minutes, if no single test takes more.
 SHARE = 4
-# The commands, beside compilers and what packages have, that results depend on
+# The commands, beside compilers, that results depend on
 TOOLS = (('gcc', '--version'), ('ld', '--version'), ('sparse', '--version'),
          ('spatch', '--version'), ('sphinx-build', '--version'))
 # Seconds between two lines about what runs
@@ -273,6 +273,12 @@ def exported(config):
     work = series.unexported()
     if work and config.getoption('--tier') == 'quick':
         pytest.skip(f'build/linux {work}')
+
+
+@pytest.fixture
+def only(request):
+    """The files that `make quick` looks at, those that changed; None for all of them"""
+    return changed() if request.config.getoption('--tier') == 'quick' else None
 
 
 @pytest.fixture(scope='session')

@@ -208,21 +208,20 @@ class Judging:
                 return 'noticed', f'{judge.name}: {err}'
         return ('survived', ', '.join(passed)) if passed else ('same', '')
 
-    def key(self, mutant):
-        return digest(
+    def judge(self, mutant):
+        """The same, from the cache if it is there, and whether it is"""
+        def build(out):
+            word, why = self.verdict(mutant)
+            (out / 'verdict').write_text(f'{word}\n{why}\n{mutant.name}\n', encoding='utf-8')
+        key = digest(
             mutant.name, kernel.sources(*self.snapshot), kernel.compiler(),
             initramfs.initramfs_key(*self.snapshot, arch.HOST), qemu.get().name, boot.MACHINES,
             *sorted((ROOT / 'configs').glob('*.config')), Path(mutate.__file__), Path(__file__),
             digest_code('boot', 'kernel', 'kunit', 'verdict'),
             *(judge.name for judge in judges_of(mutant.path, self.only)))
-
-    def judge(self, mutant):
-        """The same, from the cache if it is there"""
-        def build(out):
-            word, why = self.verdict(mutant)
-            (out / 'verdict').write_text(f'{word}\n{why}\n{mutant.name}\n', encoding='utf-8')
-        path = entry('mutant', self.key(mutant), build)
-        return (path / 'verdict').read_text(encoding='utf-8').split('\n')[:2]
+        before = bool(have_entry('mutant', key))
+        path = entry('mutant', key, build)
+        return (*(path / 'verdict').read_text(encoding='utf-8').split('\n')[:2], before)
 
 
 def known():
@@ -240,10 +239,10 @@ def judge_some(log, count, seed, texts=(), minutes=0, only=''):
         for number, mutant in enumerate(mutate.draw(mutants, known(), count, seed), 1):
             if minutes and time.monotonic() > end:
                 break
-            if have_entry('mutant', judging.key(mutant)):
-                found['judged before'].append(mutant.name)
-            word, why = judging.judge(mutant)
+            word, why, before = judging.judge(mutant)
             found[word].append(mutant.name)
+            if before:
+                found['judged before'].append(mutant.name)
             say(f'{number}: {word}: {mutant.name}' + (f'\n  {why}' if why else ''))
     return found
 

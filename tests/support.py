@@ -33,7 +33,8 @@ def nothing_wrong(log, wrong):
 
 
 def packages(name):
-    """Those of configs/packages-NAME. Who is not root and lacks one has a reason to skip."""
+    """Those of configs/packages-NAME. A test is skipped if one is missing that only root can
+    install."""
     done = run([ROOT / 'scripts/deps', name], check=False, env=qemu.apt_env())
     if done.returncode:
         why = (done.stderr or done.stdout).strip().splitlines()[-1]

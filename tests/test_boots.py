@@ -5,7 +5,6 @@ import shutil
 from pathlib import Path
 
 import cases
-import conftest
 import pytest
 from support import Checkout, each_or_rare, expect, passes
 
@@ -41,12 +40,11 @@ def test_verdict(name, snapshot, cases_initrd, log):
 # --- selftests -------------------------------------------------------------
 
 @pytest.mark.quick
-def test_selftests_quick(log, show):
-    """Some, and those that have changed"""
-    sources = conftest.changed()
+def test_selftests_quick(log, show, only):
+    """Some, and in `make quick` those that have changed"""
     names = [name for name in MACHINES['intel-ir']['required']
              if name in ('ims_device', 'ims_view', 'pci_msi') or
-             f'tools/testing/selftests/msi/{name}.c' in sources]
+             f'tools/testing/selftests/msi/{name}.c' in (only or ())]
     passes(boot.run('intel-ir', 'lean', ','.join(names), log), log, show)
 
 

@@ -10,8 +10,9 @@ from imslib import cross
 def test_changed_files_build(snapshot, log, show, answered):
     """for every architecture, with and without MSI"""
     wrong, results, built = cross.check(*snapshot[:3], log)
-    if built < len(cross.variants()):
-        answered(f'{len(cross.variants()) - built} of {len(cross.variants())} configurations')
+    every = len(cross.variants())
+    if built < every:
+        answered(f'{every - built} of {every} configurations')
     nothing_wrong(log, wrong)
     show(f'{sum(len(r["objects"]) for r in results.values())} objects, '
          f'{len(results)} configurations of {len(cross.ARCHES)} architectures')

@@ -12,14 +12,16 @@ from imslib.util import locked
 STALE = 'CONFIG_LOCALVERSION="-stale"'
 # UML is there in seconds.
 NEEDS = pytest.mark.needs('kernel/irq/', 'scripts/imslib/kunit')
-# Those that CPUs and the table make a difference to, and a glob that has no others
+# Those that CPUs and the table make a difference to, and a glob that has no others. So they
+# do to msi_run, that takes as long as the three together.
 SEVERAL, GLOB = {'msi_lock', 'msi_walk', 'irq_desc'}, '*[kc]'
 # Not at once, as they have one O= directory
 ALONE = pytest.mark.xdist_group('kunit-x86_64')
 RUNS = [pytest.param('um', '', id='um', marks=pytest.mark.quick),
         pytest.param('x86_64', GLOB, id='x86_64', marks=[ALONE, NEEDS]),
         pytest.param('x86_64', '', id='x86_64-all', marks=[ALONE, pytest.mark.rare(
-            minutes=6, why='each check has all suites on UML, and those of SMP here')])]
+            minutes=6,
+            why='each check has all suites on UML, and irq_desc, msi_lock, msi_walk here')])]
 
 
 def spoil(platform):

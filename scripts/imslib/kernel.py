@@ -76,11 +76,10 @@ def wanted(config, base, tree, objects):
         lines.update(fragment(name))
     env = git_env(GIT_ALTERNATE_OBJECT_DIRECTORIES=str(objects))
     together = fragment('series.config')
-    own, prompts = dict(together), {}
-    more = MORE.get(config.rpartition('-')[2], f'series.{config.rpartition("-")[2]}.config')
-    if (ROOT / 'configs' / more).exists():
-        prompts = fragment(more)
-        own |= prompts
+    name = config.rpartition('-')[2]
+    more = MORE.get(name, f'series.{name}.config')
+    prompts = fragment(more) if (ROOT / 'configs' / more).exists() else {}
+    own = together | prompts
     names = '|'.join(name[len('CONFIG_'):] for name in own)
     found = git('grep', '-hE', f'^[[:space:]]*(menu)?config ({names})$', tree, '--',
                 'drivers/Kconfig', 'drivers/irqchip/Kconfig', 'drivers/misc/Kconfig',
