@@ -40,6 +40,13 @@ def test_what_is_accepted_is_there(snapshot, log):
     expect(not gone, f'no mutant is any of these in mutants.accepted: {gone}')
 
 
+def state_of(pid):
+    try:
+        return Path(f'/proc/{pid}/stat').read_text('ascii').rpartition(')')[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return 'Z'
+
+
 def test_a_program_that_does_not_listen_ends(log):
     """So does what it has started."""
     child = 'import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(60)\n'
@@ -50,6 +57,8 @@ def test_a_program_that_does_not_listen_ends(log):
         util.step('stuck', [sys.executable, '-c', parent], log=log, bound=2)
     expect(time.monotonic() - start < 30, 'it took too long')
     pid = log.read_text(encoding='utf-8').split()[-1]
-    stat = Path(f'/proc/{pid}/stat')
-    left = stat.read_text('ascii').rpartition(')')[2].split()[0] if stat.exists() else 'Z'
-    expect(left == 'Z', f'process {pid} is {left}')
+    # It was killed, which takes effect when it runs next.
+    end = time.monotonic() + 10
+    while (left := state_of(pid)) not in 'XZ' and time.monotonic() < end:
+        time.sleep(0.1)
+    expect(left in 'XZ', f'process {pid} is {left}')
