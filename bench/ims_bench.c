@@ -336,8 +336,8 @@ static int bench_batch_alloc(struct ims_bench_op *op)
 	int ret;
 
 	begin = bench_begin();
-	ret = pci_ims_store_alloc_irqs(bench.testdev, bench.store[IMS_BENCH_BATCH], op->n, op->n,
-				       NULL, NULL, bench.maps);
+	ret = pci_ims_store_alloc_irqs(bench.testdev, bench.store[IMS_BENCH_BATCH], MSI_ANY_INDEX,
+				       op->n, op->n, NULL, NULL, bench.maps);
 	op->total = bench_end(begin);
 	return min(ret, 0);
 }
@@ -457,6 +457,7 @@ static void bench_create_stores(struct pci_dev *pdev, unsigned int slots)
 {
 	const struct ims_table_desc table = {
 		.base		= bench.table,
+		.length		= slots * IMS_TD_SLOT_SIZE,
 		.nr_slots	= slots,
 		.layout		= &bench_layout,
 	};

@@ -90,7 +90,7 @@ class Boot:
 KUNIT = Kunit('um', 'msi_*')
 # What takes several CPUs to notice
 SEVERAL = Kunit('x86_64', 'msi_lock')
-STORES, PCI = Boot('ims_store,ims_device,ims_view'), Boot('pci_msi,ims_power')
+STORES, PCI = Boot('ims_store,ims_device,ims_change,ims_view'), Boot('pci_msi,ims_power')
 # Where each allocation fails in turn
 FAILING = Boot('msi_fault', 'devices')
 # Who should notice what is wrong in a file, first the one that is cheap. legacy.c is not

@@ -23,9 +23,11 @@
  *     device has lost.
  *   - Each operation that masks a slot or writes a message ends in a read from the
  *     device, so the change has reached the device when the operation returns.
- *   - The device is not accessed while it is not in D0, or when it is gone. Slots in
- *     memory change nevertheless. The core writes all slots again when the device is
- *     back.
+ *   - The device is not accessed while it is not in D0. Slots in memory change
+ *     nevertheless. The core writes all slots again when the device is back.
+ *   - Neither the device nor slots in memory are accessed while the store is suspended,
+ *     or when the device is gone. The core invokes no ops then but for init_slot(),
+ *     free_slot() and set_cookie().
  *
  * The interrupt descriptor lock serializes the ops of one slot. Different slots share
  * nothing that is written but the notification register. The order of notifications
@@ -87,20 +89,10 @@ static bool ims_ctrl_masked(const struct ims_format *format, u32 ctrl)
 	return (ctrl & format->layout.mask) == format->masked;
 }
 
-/*
- * An access could hang or fail otherwise, PCIe r6.0, sec 5.3.1.4.1. While an error is
- * recovered the slots are written again with the channel still frozen.
- */
-static bool ims_dev_reachable(const struct pci_dev *pdev, const bool *stopped)
+/* An access could hang or fail otherwise, PCIe r6.0, sec 5.3.1.4.1 */
+static bool ims_reachable(const struct msi_storage *storage)
 {
-	return pdev->current_state == PCI_D0 &&
-	       pdev->error_state != pci_channel_io_perm_failure &&
-	       !(stopped && READ_ONCE(*stopped));
-}
-
-static bool ims_reachable(const struct msi_storage *storage, const bool *stopped)
-{
-	return ims_dev_reachable(to_pci_dev(storage->dev), stopped);
+	return to_pci_dev(storage->dev)->current_state == PCI_D0;
 }
 
 static bool ims_overlap(u16 a, u16 a_size, u16 b, u16 b_size)
@@ -149,25 +141,55 @@ static u32 ims_pasid_mask(const struct ims_table_layout *layout)
 	return GENMASK(IMS_PASID_BITS - 1, 0) << layout->pasid_shift;
 }
 
+/* Without a cookie there is no PASID, which only a slot that can do without it can have */
+static int ims_ctrl_set_pasid(const struct ims_table_layout *layout, struct msi_slot *slot,
+			      const union msi_instance_cookie *cookie)
+{
+	u32 ctrl = slot->ctrl & ~(ims_pasid_mask(layout) | layout->pasid_enable);
+
+	if (cookie ? cookie->value >> IMS_PASID_BITS : !layout->pasid_enable)
+		return -EINVAL;
+
+	if (cookie)
+		ctrl |= cookie->value << layout->pasid_shift | layout->pasid_enable;
+	slot->ctrl = ctrl;
+	return 0;
+}
+
+static const union msi_instance_cookie *ims_cookie(const struct msi_slot *slot)
+{
+	return slot->has_cookie ? &slot->cookie : NULL;
+}
+
 /* What is wrong with the control word, NULL if nothing is */
 static const char *ims_ctrl_error(const struct ims_table_layout *layout)
 {
+	u32 fields[] = { layout->mask, 0, 0, layout->live, layout->w1c }, used = 0;
+	unsigned int i;
+
 	if (hweight32(layout->mask) != 1)
 		return "the mask is not one bit";
+
+	if (layout->pending & ~(layout->live | layout->w1c))
+		return "a pending bit is not one that the device changes";
 
 	if (!(layout->flags & IMS_TABLE_PASID)) {
 		if (layout->pasid_shift || layout->pasid_enable)
 			return "it says where the PASID is, and has none";
-		return NULL;
+	} else {
+		if (layout->pasid_shift > 32 - IMS_PASID_BITS)
+			return "the PASID is outside of the control word";
+		if (hweight32(layout->pasid_enable) > 1)
+			return "more than one bit enables the PASID";
+		fields[1] = layout->pasid_enable;
+		fields[2] = ims_pasid_mask(layout);
 	}
 
-	if (layout->pasid_shift > 32 - IMS_PASID_BITS)
-		return "the PASID is outside of the control word";
-	if (hweight32(layout->pasid_enable) > 1)
-		return "more than one bit enables the PASID";
-	if (layout->mask & layout->pasid_enable ||
-	    (layout->mask | layout->pasid_enable) & ims_pasid_mask(layout))
-		return "fields of the control word overlap";
+	for (i = 0; i < ARRAY_SIZE(fields); i++) {
+		if (fields[i] & used)
+			return "fields of the control word overlap";
+		used |= fields[i];
+	}
 	return NULL;
 }
 
@@ -197,6 +219,12 @@ static const char *ims_layout_error(const struct ims_table_layout *layout)
 	return ims_ctrl_error(layout);
 }
 
+static bool ims_slots_exceed(unsigned int nr_slots, const struct ims_table_layout *layout,
+			     size_t length)
+{
+	return (u64)nr_slots * layout->stride > length;
+}
+
 static int ims_refused(struct pci_dev *pdev, const char *what, const char *error)
 {
 	pci_err(pdev, IMS_NAME ": Invalid %s: %s\n", what, error);
@@ -223,7 +251,7 @@ static int ims_format_init(struct ims_format *format, struct pci_dev *pdev,
 
 static void ims_release(struct msi_storage *storage)
 {
-	kfree(storage->priv);
+	kvfree(storage->priv);
 }
 
 /* Slot tables */
@@ -231,12 +259,10 @@ static void ims_release(struct msi_storage *storage)
 /**
  * struct ims_table - Private data of a slot table store
  * @base:	First slot
- * @stopped:	Set by the driver while the slots must not be accessed, or NULL
  * @format:	How the slots are written
  */
 struct ims_table {
 	void __iomem		*base;
-	const bool		*stopped;
 	struct ims_format	format;
 };
 
@@ -277,7 +303,18 @@ static u32 ims_table_read_ctrl(const struct ims_table *table, const struct msi_s
 static void ims_table_write_ctrl(const struct ims_table *table, const struct msi_slot *slot,
 				 u32 ctrl)
 {
+	if (table->format.layout.live)
+		ctrl |= ims_table_read_ctrl(table, slot) & table->format.layout.live;
 	writel(ctrl, slot->iobase + table->format.layout.ctrl);
+}
+
+/* What an earlier owner of the slot has left there is nothing for the next one */
+static void ims_table_clear_pending(const struct ims_table *table, const struct msi_slot *slot)
+{
+	const struct ims_table_layout *layout = &table->format.layout;
+	u32 live = ims_table_read_ctrl(table, slot) & layout->live & ~layout->pending;
+
+	writel(slot->ctrl | live | (layout->pending & layout->w1c), slot->iobase + layout->ctrl);
 }
 
 /* PCIe r6.0, sec 2.4.1: A read does not pass the posted writes before it */
@@ -286,44 +323,43 @@ static void ims_table_flush(const struct ims_table *table, const struct msi_slot
 	ims_table_read_ctrl(table, slot);
 }
 
-static int ims_table_set_up_slot(struct msi_storage *storage, struct msi_slot *slot,
-				 u32 clear, u32 set)
+static int ims_table_init_slot(struct msi_storage *storage, struct msi_slot *slot)
 {
 	struct ims_table *table = storage->priv;
+	const struct ims_table_layout *layout = &table->format.layout;
 	u32 ctrl;
+	int ret;
 
 	/* What has to be preserved of the control word could not be read */
-	if (!ims_reachable(storage, table->stopped))
+	if (storage->suspended || !ims_reachable(storage))
 		return -EIO;
 
-	slot->iobase = table->base + (size_t)slot->index * table->format.layout.stride;
+	slot->iobase = table->base + (size_t)slot->index * layout->stride;
 	ctrl = ims_table_read_ctrl(table, slot);
 	/* Neither could it while the function is reset, which nobody is told of */
 	if (PCI_POSSIBLE_ERROR(ctrl))
 		return -EIO;
 
-	ctrl = (ctrl & ~clear) | set;
-	slot->ctrl = ims_ctrl_mask(&table->format, ctrl);
+	slot->ctrl = ims_ctrl_mask(&table->format, ctrl & ~(layout->live | layout->w1c));
+	if (layout->flags & IMS_TABLE_PASID) {
+		ret = ims_ctrl_set_pasid(layout, slot, ims_cookie(slot));
+		if (ret)
+			return ret;
+	}
+
 	ims_table_write_ctrl(table, slot, slot->ctrl);
+	if (layout->pending)
+		ims_table_clear_pending(table, slot);
 	ims_table_flush(table, slot);
 	return 0;
 }
 
-static int ims_table_init_slot(struct msi_storage *storage, struct msi_slot *slot)
-{
-	return ims_table_set_up_slot(storage, slot, 0, 0);
-}
-
-static int ims_table_init_pasid_slot(struct msi_storage *storage, struct msi_slot *slot)
+static int ims_table_set_pasid(struct msi_storage *storage, struct msi_slot *slot,
+			       const union msi_instance_cookie *cookie)
 {
 	struct ims_table *table = storage->priv;
-	const struct ims_table_layout *layout = &table->format.layout;
-	u64 pasid = slot->cookie.value;
 
-	if (pasid >> IMS_PASID_BITS)
-		return -EINVAL;
-	return ims_table_set_up_slot(storage, slot, ims_pasid_mask(layout),
-				     pasid << layout->pasid_shift | layout->pasid_enable);
+	return ims_ctrl_set_pasid(&table->format.layout, slot, cookie);
 }
 
 /* Nobody must find the PASID in a slot which is not in use */
@@ -332,8 +368,11 @@ static void ims_table_free_pasid_slot(struct msi_storage *storage, struct msi_sl
 	struct ims_table *table = storage->priv;
 	const struct ims_table_layout *layout = &table->format.layout;
 
+	/* The core can have masked it while the slots were left alone */
+	slot->ctrl = ims_ctrl_mask(&table->format, slot->ctrl);
 	slot->ctrl &= ~(ims_pasid_mask(layout) | layout->pasid_enable);
-	if (!ims_reachable(storage, table->stopped))
+	if (storage->suspended || pci_dev_is_disconnected(to_pci_dev(storage->dev)) ||
+	    !ims_reachable(storage))
 		return;
 
 	ims_table_write_ctrl(table, slot, slot->ctrl);
@@ -345,7 +384,7 @@ static void ims_table_mask(struct msi_storage *storage, struct msi_slot *slot)
 	struct ims_table *table = storage->priv;
 
 	slot->ctrl = ims_ctrl_mask(&table->format, slot->ctrl);
-	if (!ims_reachable(storage, table->stopped))
+	if (!ims_reachable(storage))
 		return;
 
 	ims_table_write_ctrl(table, slot, slot->ctrl);
@@ -357,7 +396,7 @@ static void ims_table_unmask(struct msi_storage *storage, struct msi_slot *slot)
 	struct ims_table *table = storage->priv;
 
 	slot->ctrl = ims_ctrl_unmask(&table->format, slot->ctrl);
-	if (ims_reachable(storage, table->stopped))
+	if (ims_reachable(storage))
 		ims_table_write_ctrl(table, slot, slot->ctrl);
 }
 
@@ -368,7 +407,7 @@ static void ims_table_write_msg(struct msi_storage *storage, struct msi_slot *sl
 	const struct ims_format *format = &table->format;
 	bool unmasked = !ims_ctrl_masked(format, slot->ctrl);
 
-	if (!ims_reachable(storage, table->stopped))
+	if (!ims_reachable(storage))
 		return;
 
 	/* A device could send half of the old and half of the new message */
@@ -388,7 +427,7 @@ static bool ims_table_is_masked(struct msi_storage *storage, struct msi_slot *sl
 	struct ims_table *table = storage->priv;
 	u32 ctrl = ~0;
 
-	if (ims_reachable(storage, table->stopped))
+	if (ims_reachable(storage))
 		ctrl = ims_table_read_ctrl(table, slot);
 
 	/* On its way back to D0 a device does not respond before its BARs are restored */
@@ -408,8 +447,9 @@ static const struct msi_storage_ops ims_table_ops = {
 };
 
 static const struct msi_storage_ops ims_table_pasid_ops = {
-	.init_slot	= ims_table_init_pasid_slot,
+	.init_slot	= ims_table_init_slot,
 	.free_slot	= ims_table_free_pasid_slot,
+	.set_cookie	= ims_table_set_pasid,
 	.write_msg	= ims_table_write_msg,
 	.mask		= ims_table_mask,
 	.unmask		= ims_table_unmask,
@@ -447,6 +487,8 @@ static const char *ims_table_error(const struct ims_table_desc *desc)
 		return "it has no layout";
 	if (!IS_ALIGNED((unsigned long)desc->base, ims_alignment(desc->layout)))
 		return "the mapping is not aligned";
+	if (ims_slots_exceed(desc->nr_slots, desc->layout, desc->length))
+		return "the slots exceed the mapping";
 	return ims_layout_error(desc->layout);
 }
 
@@ -462,7 +504,7 @@ static int ims_table_mask_all(struct pci_dev *pdev, const struct ims_table *tabl
 	unsigned int i, left = 0;
 	u32 ctrl;
 
-	if (!ims_dev_reachable(pdev, table->stopped))
+	if (pdev->current_state != PCI_D0)
 		return -EIO;
 
 	for (i = 0; i < nr_slots; i++, addr += format->layout.stride) {
@@ -471,7 +513,7 @@ static int ims_table_mask_all(struct pci_dev *pdev, const struct ims_table *tabl
 		if (PCI_POSSIBLE_ERROR(ctrl) && !pci_device_is_present(pdev))
 			return -EIO;
 		if (!ims_ctrl_masked(format, ctrl)) {
-			writel(ims_ctrl_mask(format, ctrl), addr);
+			writel(ims_ctrl_mask(format, ctrl & ~format->layout.w1c), addr);
 			left++;
 		}
 		cond_resched();
@@ -495,14 +537,17 @@ static int ims_table_mask_all(struct pci_dev *pdev, const struct ims_table *tabl
  * touched, so the device has to come out of reset with all slots masked.
  *
  * If the layout has %IMS_TABLE_PASID then the cookie of each interrupt is the PASID
- * which the device sends the message with. The driver has to check that the PASID
- * belongs to the user of the interrupt. A PASID of more than
- * %IMS_PASID_BITS bits fails the allocation with -EINVAL. Otherwise the cookie is
- * ignored. An allocation fails with -EIO if @pdev is not in D0, is stopped
- * or is gone.
+ * which the device sends the message with, and pci_ims_store_set_cookie() changes it. The
+ * driver has to check that the PASID belongs to the user of the interrupt. Without a cookie
+ * the message is sent without a PASID. A PASID of more than %IMS_PASID_BITS bits, or none
+ * if the layout has no bit which enables it, fails with -EINVAL. Without %IMS_TABLE_PASID
+ * the cookie is ignored. An allocation fails with -EIO if @pdev is not in D0 or the store is
+ * suspended.
  *
  * When the device has lost its state, then pci_restore_state() writes the slots
- * again.
+ * again. The driver has to invoke pci_ims_store_suspend() before the device is sent to
+ * D3hot while interrupts can be masked: That enters D3hot some time before it becomes
+ * known.
  *
  * Context: Task context, can sleep.
  *
@@ -510,7 +555,7 @@ static int ims_table_mask_all(struct pci_dev *pdev, const struct ims_table *tabl
  *	* %-EINVAL     - @desc is invalid. The kernel log has the reason
  *	* %-EOPNOTSUPP - The layout has %IMS_TABLE_ADDR_64, and this CPU cannot write
  *	  64 bits at once
- *	* %-EIO        - @pdev is not in D0, is stopped or is gone
+ *	* %-EIO        - @pdev is not in D0 or is gone
  *	* %-ENOMEM     - Out of memory
  *	* Any other error of pci_create_ims_store()
  */
@@ -533,7 +578,6 @@ int pci_create_ims_table_store(struct pci_dev *pdev, const struct ims_table_desc
 		return -ENOMEM;
 
 	table->base = desc->base;
-	table->stopped = desc->stopped;
 	ret = ims_format_init(&table->format, pdev, desc->layout, &ims_table_access);
 	if (ret)
 		goto free_table;
@@ -559,15 +603,15 @@ EXPORT_SYMBOL_GPL(pci_create_ims_table_store);
 
 /**
  * struct ims_mem - Private data of a store of slots in memory
+ * @base:	Slot with index 0, NULL if cookies are the addresses
  * @notify:	Register which takes the number of a slot which was changed
  * @first:	Number of the slot with index 0
- * @stopped:	Set by the driver while the device does not know the slots, or NULL
  * @format:	How the slots are written
  */
 struct ims_mem {
+	void			*base;
 	void __iomem		*notify;
 	unsigned int		first;
-	const bool		*stopped;
 	struct ims_format	format;
 };
 
@@ -626,7 +670,7 @@ static void ims_mem_notify(struct msi_storage *storage, const struct msi_slot *s
 {
 	struct ims_mem *mem = storage->priv;
 
-	if (!ims_reachable(storage, mem->stopped))
+	if (!ims_reachable(storage))
 		return;
 
 	writel(mem->first + slot->index, mem->notify);
@@ -636,16 +680,51 @@ static void ims_mem_notify(struct msi_storage *storage, const struct msi_slot *s
 static int ims_mem_init_slot(struct msi_storage *storage, struct msi_slot *slot)
 {
 	struct ims_mem *mem = storage->priv;
+	const struct ims_table_layout *layout = &mem->format.layout;
 	void *addr = slot->cookie.ptr;
+	int ret;
 
-	if (!addr || !IS_ALIGNED((unsigned long)addr, ims_alignment(&mem->format.layout)))
+	if (mem->base)
+		addr = mem->base + (size_t)slot->index * layout->stride;
+	else if (!addr || !IS_ALIGNED((unsigned long)addr, ims_alignment(layout)))
 		return -EINVAL;
+	if (storage->suspended)
+		return -EIO;
 
 	slot->priv = addr;
 	slot->ctrl = ims_ctrl_mask(&mem->format, ims_mem_read_ctrl(mem, slot));
+	if (layout->flags & IMS_TABLE_PASID) {
+		ret = ims_ctrl_set_pasid(layout, slot, ims_cookie(slot));
+		if (ret)
+			return ret;
+	}
+
 	ims_mem_write_ctrl(mem, slot, slot->ctrl);
 	ims_mem_notify(storage, slot);
 	return 0;
+}
+
+static int ims_mem_set_pasid(struct msi_storage *storage, struct msi_slot *slot,
+			     const union msi_instance_cookie *cookie)
+{
+	struct ims_mem *mem = storage->priv;
+
+	return ims_ctrl_set_pasid(&mem->format.layout, slot, cookie);
+}
+
+static void ims_mem_free_pasid_slot(struct msi_storage *storage, struct msi_slot *slot)
+{
+	struct ims_mem *mem = storage->priv;
+	const struct ims_table_layout *layout = &mem->format.layout;
+
+	/* The core can have masked it while the slots were left alone */
+	slot->ctrl = ims_ctrl_mask(&mem->format, slot->ctrl);
+	slot->ctrl &= ~(ims_pasid_mask(layout) | layout->pasid_enable);
+	if (storage->suspended || pci_dev_is_disconnected(to_pci_dev(storage->dev)))
+		return;
+
+	ims_mem_write_ctrl(mem, slot, slot->ctrl);
+	ims_mem_notify(storage, slot);
 }
 
 static void ims_mem_mask(struct msi_storage *storage, struct msi_slot *slot)
@@ -709,8 +788,22 @@ static const struct msi_storage_ops ims_mem_ops = {
 	.release	= ims_release,
 };
 
+static const struct msi_storage_ops ims_mem_pasid_ops = {
+	.init_slot	= ims_mem_init_slot,
+	.free_slot	= ims_mem_free_pasid_slot,
+	.set_cookie	= ims_mem_set_pasid,
+	.write_msg	= ims_mem_write_msg,
+	.mask		= ims_mem_mask,
+	.unmask		= ims_mem_unmask,
+	.is_masked	= ims_mem_is_masked,
+	.release	= ims_release,
+};
+
 static const struct msi_storage_template ims_mem_template =
 	IMS_TEMPLATE(&ims_mem_ops, 0);
+
+static const struct msi_storage_template ims_mem_pasid_template =
+	IMS_TEMPLATE(&ims_mem_pasid_ops, 0);
 
 static const char *ims_mem_error(const struct ims_mem_desc *desc)
 {
@@ -726,8 +819,19 @@ static const char *ims_mem_error(const struct ims_mem_desc *desc)
 		return "the numbers of the slots exceed 32 bits";
 	if (!desc->layout)
 		return "it has no layout";
-	if (desc->layout->flags & IMS_TABLE_PASID)
-		return "the cookie cannot be a PASID, as it is the address of the slot";
+	if (desc->layout->live || desc->layout->w1c)
+		return "the device does not change slots in memory";
+	if (!desc->base) {
+		if (desc->layout->flags & IMS_TABLE_PASID)
+			return "the cookie cannot be a PASID, as it is the address of the slot";
+		if (desc->length)
+			return "it says how long the memory is, and not where";
+		return ims_layout_error(desc->layout);
+	}
+	if (!IS_ALIGNED((unsigned long)desc->base, ims_alignment(desc->layout)))
+		return "the memory is not aligned";
+	if (ims_slots_exceed(desc->nr_slots, desc->layout, desc->length))
+		return "the slots exceed the memory";
 	return ims_layout_error(desc->layout);
 }
 
@@ -736,15 +840,19 @@ static const char *ims_mem_error(const struct ims_mem_desc *desc)
  * @pdev:	The PCI device which reads the slots
  * @desc:	Describes the slots. Copied along with the layout, but the register
  *		has to stay mapped until the store is removed, see
- *		pci_remove_ims_store(), and &ims_mem_desc.stopped has to stay there
+ *		pci_remove_ims_store()
  *
  * For devices which have an interrupt message in the descriptor or context of a
- * queue or a similar place. The cookie of each interrupt is the address at which
- * the CPU finds the slot of that interrupt, in coherent memory, see
- * Documentation/core-api/dma-api.rst. The driver tells the device the address of the
- * slot, and has to keep the memory until the interrupt is freed.
- * Without a cookie or with one that is not aligned like the fields of a slot the
- * allocation fails with -EINVAL.
+ * queue or a similar place. The slots are in coherent memory, see
+ * Documentation/core-api/dma-api.rst, and the driver tells the device where they are. While
+ * the store is suspended allocation fails with -EIO.
+ *
+ * With &ims_mem_desc.base the index is enough to find a slot. The cookie is the one of a
+ * table then, see pci_create_ims_table_store().
+ *
+ * Otherwise the cookie of each interrupt is the address at which the CPU finds its slot. The
+ * driver has to keep the memory until the interrupt is freed. Without a cookie or with one
+ * that is not aligned like the fields of a slot the allocation fails with -EINVAL.
  *
  * The other bits of the control word have to be initialized before the interrupt is
  * allocated. The device must take a slot for masked which it was never notified of.
@@ -756,7 +864,7 @@ static const char *ims_mem_error(const struct ims_mem_desc *desc)
  *
  * When the device has lost its state, then pci_restore_state() writes the slots
  * again. If the device has to be told first where they are, then the driver has to
- * use &ims_mem_desc.stopped and to invoke pci_ims_store_resume().
+ * invoke pci_ims_store_suspend() before and pci_ims_store_resume() afterwards.
  *
  * Context: Task context, can sleep.
  *
@@ -769,6 +877,7 @@ static const char *ims_mem_error(const struct ims_mem_desc *desc)
  */
 int pci_create_ims_mem_store(struct pci_dev *pdev, const struct ims_mem_desc *desc)
 {
+	const struct msi_storage_template *tmpl = &ims_mem_template;
 	struct ims_mem *mem;
 	const char *error;
 	int ret;
@@ -784,14 +893,16 @@ int pci_create_ims_mem_store(struct pci_dev *pdev, const struct ims_mem_desc *de
 	if (!mem)
 		return -ENOMEM;
 
+	if (desc->layout->flags & IMS_TABLE_PASID)
+		tmpl = &ims_mem_pasid_template;
+	mem->base = desc->base;
 	mem->notify = desc->notify;
 	mem->first = desc->first;
-	mem->stopped = desc->stopped;
 	ret = ims_format_init(&mem->format, pdev, desc->layout, &ims_mem_access);
 	if (ret)
 		goto free_mem;
 
-	ret = pci_create_ims_store(pdev, &ims_mem_template, desc->nr_slots, mem);
+	ret = pci_create_ims_store(pdev, tmpl, desc->nr_slots, mem);
 	if (ret < 0)
 		goto free_mem;
 	return ret;
@@ -808,38 +919,93 @@ EXPORT_SYMBOL_GPL(pci_create_ims_mem_store);
  * struct ims_cmd_store - Private data of a store which is changed by commands
  * @ops:	How commands get to the device
  * @priv:	For @ops
+ * @depth:	Size of @cmds
+ * @first:	The oldest command in @cmds
+ * @count:	How many were submitted and not completed
+ * @cmds:	Ring of these commands
  */
 struct ims_cmd_store {
 	const struct ims_cmd_ops	*ops;
 	void				*priv;
+	unsigned int			depth;
+	unsigned int			first;
+	unsigned int			count;
+	struct ims_cmd			cmds[];
 };
+
+static int ims_cmd_submit(struct ims_cmd_store *store, struct ims_cmd *cmd,
+			  const struct msi_slot *slot, unsigned int what)
+{
+	BUILD_BUG_ON(IMS_CMD_MSG != MSI_SYNC_MSG || IMS_CMD_MASK != MSI_SYNC_MASK);
+
+	cmd->index = slot->index;
+	cmd->what = what;
+	cmd->address = (u64)slot->msg.address_hi << 32 | slot->msg.address_lo;
+	cmd->data = slot->msg.data;
+	cmd->masked = slot->masked;
+	cmd->has_cookie = slot->has_cookie;
+	cmd->cookie = slot->cookie;
+	cmd->token = 0;
+	return store->ops->submit(store->priv, cmd);
+}
 
 static int ims_cmd_sync(struct msi_storage *storage, struct msi_slot *slot, unsigned int what)
 {
 	struct ims_cmd_store *store = storage->priv;
-	struct ims_cmd cmd = {
-		.index		= slot->index,
-		.what		= what,
-		.address	= (u64)slot->msg.address_hi << 32 | slot->msg.address_lo,
-		.data		= slot->msg.data,
-		.masked		= slot->masked,
-		.cookie		= slot->cookie,
-	};
+	unsigned int next = (store->first + store->count) % store->depth;
 	int ret;
 
-	BUILD_BUG_ON(IMS_CMD_MSG != MSI_SYNC_MSG || IMS_CMD_MASK != MSI_SYNC_MASK);
+	if (store->count == store->depth)
+		return -EAGAIN;
 
-	ret = store->ops->submit(store->priv, &cmd);
-	return ret ?: store->ops->complete(store->priv, &cmd);
+	ret = ims_cmd_submit(store, &store->cmds[next], slot, what);
+	if (!ret)
+		store->count++;
+	return ret;
 }
 
-static const struct msi_storage_ops ims_cmd_storage_ops = {
-	.sync		= ims_cmd_sync,
-	.release	= ims_release,
-};
+static int ims_cmd_complete(struct msi_storage *storage, struct msi_slot *slot)
+{
+	struct ims_cmd_store *store = storage->priv;
+	struct ims_cmd *cmd = &store->cmds[store->first];
 
-static const struct msi_storage_template ims_cmd_template =
-	IMS_TEMPLATE(&ims_cmd_storage_ops, MSI_STORAGE_DRIVER_RESTORE);
+	store->first = (store->first + 1) % store->depth;
+	store->count--;
+	return store->ops->complete(store->priv, cmd);
+}
+
+/* If only one command can be under way then waiting for it is no operation of its own */
+static int ims_cmd_sync_one(struct msi_storage *storage, struct msi_slot *slot,
+			    unsigned int what)
+{
+	struct ims_cmd_store *store = storage->priv;
+	int ret = ims_cmd_submit(store, store->cmds, slot, what);
+
+	return ret ?: store->ops->complete(store->priv, store->cmds);
+}
+
+static int ims_cmd_set_cookie(struct msi_storage *storage, struct msi_slot *slot,
+			      const union msi_instance_cookie *cookie)
+{
+	struct ims_cmd_store *store = storage->priv;
+
+	return store->ops->set_cookie(store->priv, slot->index, cookie);
+}
+
+#define IMS_CMD_TEMPLATE(_name, _sync, _complete, _set_cookie)			\
+static const struct msi_storage_ops _name##_ops = {				\
+	.set_cookie	= _set_cookie,						\
+	.sync		= _sync,						\
+	.complete	= _complete,						\
+	.release	= ims_release,						\
+};										\
+static const struct msi_storage_template _name##_template =			\
+	IMS_TEMPLATE(&_name##_ops, MSI_STORAGE_DRIVER_RESTORE)
+
+IMS_CMD_TEMPLATE(ims_cmd_one, ims_cmd_sync_one, NULL, NULL);
+IMS_CMD_TEMPLATE(ims_cmd_one_cookie, ims_cmd_sync_one, NULL, ims_cmd_set_cookie);
+IMS_CMD_TEMPLATE(ims_cmd_many, ims_cmd_sync, ims_cmd_complete, NULL);
+IMS_CMD_TEMPLATE(ims_cmd_many_cookie, ims_cmd_sync, ims_cmd_complete, ims_cmd_set_cookie);
 
 static const char *ims_cmd_error(const struct ims_cmd_desc *desc)
 {
@@ -875,6 +1041,10 @@ static const char *ims_cmd_error(const struct ims_cmd_desc *desc)
  *
  * The cookie of an interrupt is passed to &ims_cmd_ops.submit.
  *
+ * When several slots change at once, as when interrupts are allocated or freed with
+ * pci_ims_store_alloc_irqs() and pci_ims_store_free_irqs(), or the store is resumed, then
+ * &ims_cmd_desc.depth commands are submitted before the first one is waited for.
+ *
  * Slots which are not allocated are not changed. As with slots in memory, the driver has
  * to reset the device when it is probed.
  *
@@ -893,7 +1063,9 @@ static const char *ims_cmd_error(const struct ims_cmd_desc *desc)
  */
 int pci_create_ims_cmd_store(struct pci_dev *pdev, const struct ims_cmd_desc *desc)
 {
+	const struct msi_storage_template *tmpl;
 	struct ims_cmd_store *store;
+	unsigned int depth;
 	const char *error;
 	int ret;
 
@@ -904,16 +1076,25 @@ int pci_create_ims_cmd_store(struct pci_dev *pdev, const struct ims_cmd_desc *de
 	if (error)
 		return ims_refused(pdev, "command store", error);
 
-	store = kzalloc(sizeof(*store), GFP_KERNEL);
+	/* More than there are slots are never submitted */
+	depth = clamp(desc->depth, 1U, min(desc->nr_slots, IMS_CMD_MAX_DEPTH));
+	store = kvzalloc(struct_size(store, cmds, depth), GFP_KERNEL);
 	if (!store)
 		return -ENOMEM;
 
 	store->ops = desc->ops;
 	store->priv = desc->priv;
+	store->depth = depth;
 
-	ret = pci_create_ims_store(pdev, &ims_cmd_template, desc->nr_slots, store);
+	if (depth == 1)
+		tmpl = desc->ops->set_cookie ? &ims_cmd_one_cookie_template :
+					       &ims_cmd_one_template;
+	else
+		tmpl = desc->ops->set_cookie ? &ims_cmd_many_cookie_template :
+					       &ims_cmd_many_template;
+	ret = pci_create_ims_store(pdev, tmpl, desc->nr_slots, store);
 	if (ret < 0)
-		kfree(store);
+		kvfree(store);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(pci_create_ims_cmd_store);

@@ -29,13 +29,16 @@
 /* [end: slot] */
 
 /* [begin: mask] */
-/* The core writes the slots again when the device is back */
+/*
+ * The core writes the slots again when the device is back. While the store is suspended, or
+ * the device was removed, it still invokes init_slot() and free_slot().
+ */
 static bool sample_reachable(struct msi_storage *storage)
 {
 	struct pci_dev *pdev = to_pci_dev(storage->dev);
 
-	return pdev->current_state == PCI_D0 &&
-	       pdev->error_state != pci_channel_io_perm_failure;
+	return pdev->current_state == PCI_D0 && !storage->suspended &&
+	       !pci_dev_is_disconnected(pdev);
 }
 
 static void sample_write_ctrl(struct msi_storage *storage, struct msi_slot *slot, u32 ctrl)
@@ -90,19 +93,32 @@ static void sample_write_msg(struct msi_storage *storage, struct msi_slot *slot,
 /* [end: write_msg] */
 
 /* [begin: init_slot] */
+/* The device is not accessed: mask() and unmask() write what is in ctrl */
+static int sample_set_cookie(struct msi_storage *storage, struct msi_slot *slot,
+			     const union msi_instance_cookie *cookie)
+{
+	u32 ctrl = slot->ctrl & SAMPLE_CTRL_MASK;
+
+	if (cookie) {
+		if (!FIELD_FIT(SAMPLE_CTRL_PASID, cookie->value))
+			return -EINVAL;
+		ctrl |= SAMPLE_CTRL_PASID_EN | FIELD_PREP(SAMPLE_CTRL_PASID, cookie->value);
+	}
+	slot->ctrl = ctrl;
+	return 0;
+}
+
 static int sample_init_slot(struct msi_storage *storage, struct msi_slot *slot)
 {
 	void __iomem *base = (void __iomem __force *)storage->priv;
-	u64 pasid = slot->cookie.value;
-
-	/* The only place where a wrong cookie can be refused */
-	if (!FIELD_FIT(SAMPLE_CTRL_PASID, pasid))
-		return -EINVAL;
+	int ret;
 
 	slot->iobase = base + (size_t)slot->index * SAMPLE_SLOT_SIZE;
-	sample_write_ctrl(storage, slot, SAMPLE_CTRL_MASK | SAMPLE_CTRL_PASID_EN |
-			  FIELD_PREP(SAMPLE_CTRL_PASID, pasid));
-	return 0;
+	slot->ctrl = SAMPLE_CTRL_MASK;
+	ret = sample_set_cookie(storage, slot, slot->has_cookie ? &slot->cookie : NULL);
+	if (!ret)
+		sample_mask(storage, slot);
+	return ret;
 }
 
 static void sample_free_slot(struct msi_storage *storage, struct msi_slot *slot)
@@ -117,6 +133,7 @@ static void sample_free_slot(struct msi_storage *storage, struct msi_slot *slot)
 static const struct msi_storage_ops sample_ops = {
 	.init_slot	= sample_init_slot,
 	.free_slot	= sample_free_slot,
+	.set_cookie	= sample_set_cookie,
 	.write_msg	= sample_write_msg,
 	.mask		= sample_mask,
 	.unmask		= sample_unmask,
@@ -141,8 +158,8 @@ static const struct msi_storage_template sample_template = {
  * @base:	Its slots, mapped until the store is removed
  * @nr_slots:	How many they are
  *
- * The cookie of an interrupt is the PASID which the device sends the message with.
- * An allocation fails with -EINVAL if it has more than 20 bits.
+ * The cookie of an interrupt is the PASID which the device sends the message with. Without
+ * a cookie it is sent without a PASID. One of more than 20 bits is refused with -EINVAL.
  *
  * Context: Task context, can sleep.
  *

@@ -143,8 +143,8 @@ static bool testdev_reachable(const struct msi_storage *storage)
 {
 	struct pci_dev *pdev = to_pci_dev(storage->dev);
 
-	return pdev->current_state == PCI_D0 &&
-	       pdev->error_state != pci_channel_io_perm_failure;
+	return pdev->current_state == PCI_D0 && !storage->suspended &&
+	       !pci_dev_is_disconnected(pdev);
 }
 
 static void testdev_write_ctrl(const struct msi_storage *storage, const struct msi_slot *slot,

@@ -82,7 +82,6 @@
 #include <linux/pci.h>
 #include <linux/pm.h>
 #include <linux/pm_runtime.h>
-#include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -125,6 +124,9 @@ struct ims_td_sum {
  * @cmds:	The ring. While an entry is busy only its status changes.
  * @dma:	Its bus address
  * @tail:	The next entry to use. Guarded by @lock.
+ * @trip:	How many trips each entry has come after, see struct ims_testdev_stats.
+ *		Guarded by @lock.
+ * @trips:	The most of the entries that were completed. Likewise.
  * @running:	The device carries out commands. Guarded by @lock.
  * @busy:	Entries whose status somebody is waiting for. Set with @lock held.
  * @room:	Woken when an entry is not busy any more
@@ -134,6 +136,8 @@ struct ims_td_ring {
 	void			*cmds;
 	dma_addr_t		dma;
 	unsigned int		tail;
+	u64			trip[IMS_TD_RING_ENTRIES];
+	u64			trips;
 	bool			running;
 	DECLARE_BITMAP(busy, IMS_TD_RING_ENTRIES);
 	wait_queue_head_t	room;
@@ -156,10 +160,6 @@ enum ims_td_copy {
  * @wide:	Slot table in the other layout, BAR 3, if there is one. Likewise.
  * @mem:	Slots in memory, if the device has them. Likewise.
  * @mem_dma:	Their bus address
- * @mem_stopped: The device doesn't know where @mem is. Written with @lock held,
- *		and read by storage ops without.
- * @table_stopped: The device is on its way to D3hot. Likewise, or by the callbacks
- *		of runtime power management.
  * @ring:	The command ring, if the device has one
  * @id:		The number in the name
  * @misc:	Character device, registered while bound
@@ -192,8 +192,6 @@ struct ims_testdev {
 	void __iomem		*wide;
 	void			*mem;
 	dma_addr_t		mem_dma;
-	bool			mem_stopped;
-	bool			table_stopped;
 	struct ims_td_ring	ring;
 	int			id;
 	struct miscdevice	misc;
@@ -222,6 +220,9 @@ struct ims_testdev {
  * @kind:	Kind of its slots
  * @first:	First slot of its window
  * @nr_slots:	Size of its window
+ * @depth:	See struct ims_testdev_store
+ * @busy:	Commands that were submitted and not completed. The core makes one call at a
+ *		time.
  * @flags:	IMS_TESTDEV_STORE_*
  * @ops:	IMS_TESTDEV_OPS_*
  * @layout:	Where a slot has its fields, if it has any
@@ -234,6 +235,8 @@ struct ims_td_store {
 	unsigned int		kind;
 	unsigned int		first;
 	unsigned int		nr_slots;
+	unsigned int		depth;
+	unsigned int		busy;
 	u32			flags;
 	u32			ops;
 	struct ims_table_layout	layout;
@@ -249,6 +252,7 @@ struct ims_td_store {
  * @requested:	The handler is installed. Guarded by ims_testdev::lock, as all
  *		above are.
  * @masked:	disable_irq() is in effect. Likewise.
+ * @expect:	What the device judges its PASID by, 0 if it does not. Likewise.
  * @expected:	How often the handler should run. Raised before the slot is
  *		fired, so that the handler never sees it too low.
  * @woken:	How often the thread of the handler has to run
@@ -266,6 +270,7 @@ struct ims_td_slot {
 	struct msi_map		map;
 	bool			requested;
 	bool			masked;
+	u32			expect;
 	atomic_t		expected;
 	atomic_t		woken;
 	atomic_t		received;
@@ -285,7 +290,7 @@ struct ims_td_slot {
  * @pasid_shift:	Likewise
  * @create_store:	Create a store of the kind, if it can be done. Returns
  *			the id or what the core says.
- * @slot_addr:		Where a slot is in memory, if its address is the cookie
+ * @slot_addr:		Where a slot is in memory, if its address can be the cookie
  * @can_free:		Whether @free_irq can be called, if it can be called
  *			but for that. May be NULL.
  * @free_irq:		Free a single interrupt, if it can be done
@@ -395,8 +400,11 @@ static void ims_td_ring_start(struct ims_testdev *td)
 	mutex_unlock(&td->ring.lock);
 }
 
-/* Wait until the tail can be used, and return with the ring locked */
-static int ims_td_ring_lock_room(struct ims_td_ring *ring)
+/*
+ * Wait until the tail can be used, and return with the ring locked. The store can complete
+ * its own commands instead.
+ */
+static int ims_td_ring_lock_room(struct ims_td_ring *ring, const struct ims_td_store *store)
 {
 	const unsigned long timeout = msecs_to_jiffies(IMS_TESTDEV_CMD_TIMEOUT);
 
@@ -406,9 +414,21 @@ static int ims_td_ring_lock_room(struct ims_td_ring *ring)
 			return 0;
 		mutex_unlock(&ring->lock);
 
+		if (store->busy)
+			return -EAGAIN;
 		if (!wait_event_timeout(ring->room, ims_td_ring_has_room(ring), timeout))
 			return -EBUSY;
 	}
+}
+
+static u64 ims_td_ring_trips(struct ims_td_ring *ring)
+{
+	u64 trips;
+
+	mutex_lock(&ring->lock);
+	trips = ring->trips;
+	mutex_unlock(&ring->lock);
+	return trips;
 }
 
 static int ims_td_cmd_submit(void *priv, struct ims_cmd *cmd)
@@ -421,7 +441,8 @@ static int ims_td_cmd_submit(void *priv, struct ims_cmd *cmd)
 	int ret;
 
 	/* A slot that is given back loses its PASID along with its message. */
-	if (store->flags & IMS_TESTDEV_STORE_PASID && (cmd->address || cmd->data)) {
+	if (store->flags & IMS_TESTDEV_STORE_PASID && cmd->has_cookie &&
+	    (cmd->address || cmd->data)) {
 		if (cmd->cookie.value >> IMS_PASID_BITS)
 			return -EINVAL;
 		ctrl |= IMS_TD_SLOT_CTRL_PASID_EN;
@@ -440,7 +461,7 @@ static int ims_td_cmd_submit(void *priv, struct ims_cmd *cmd)
 	else
 		opcode = IMS_TD_CMD_OP_MSG;
 
-	ret = ims_td_ring_lock_room(ring);
+	ret = ims_td_ring_lock_room(ring, store);
 	if (ret)
 		return ret;
 	if (!ring->running) {
@@ -462,6 +483,8 @@ static int ims_td_cmd_submit(void *priv, struct ims_cmd *cmd)
 	/* Does not pass the writes to the entry. */
 	ims_td_write(td, IMS_TD_REG_CMD_TAIL, ring->tail);
 	cmd->token = nr;
+	ring->trip[nr] = ring->trips + 1;
+	store->busy++;
 unlock:
 	mutex_unlock(&ring->lock);
 	return ret;
@@ -489,8 +512,10 @@ static int ims_td_cmd_complete(void *priv, struct ims_cmd *cmd)
 		status = ims_td_ring_status(ring, nr);
 	}
 	clear_bit(nr, ring->busy);
+	ring->trips = max(ring->trips, ring->trip[nr]);
 	mutex_unlock(&ring->lock);
 	wake_up_all(&ring->room);
+	store->busy--;
 
 	switch (status) {
 	case IMS_TD_CMD_OK:
@@ -504,9 +529,20 @@ static int ims_td_cmd_complete(void *priv, struct ims_cmd *cmd)
 	}
 }
 
+static int ims_td_cmd_set_cookie(void *priv, unsigned int index,
+				 const union msi_instance_cookie *cookie)
+{
+	struct ims_td_store *store = priv;
+
+	if (!(store->flags & IMS_TESTDEV_STORE_PASID))
+		return -EOPNOTSUPP;
+	return cookie && cookie->value >> IMS_PASID_BITS ? -EINVAL : 0;
+}
+
 static const struct ims_cmd_ops ims_td_cmd_ops = {
 	.submit		= ims_td_cmd_submit,
 	.complete	= ims_td_cmd_complete,
+	.set_cookie	= ims_td_cmd_set_cookie,
 };
 
 static const struct ims_cmd_ops ims_td_half_cmd_ops = {
@@ -536,13 +572,13 @@ static const struct ims_table_layout ims_td_wide_layout = {
 
 /* A slot table, with what @store asks to be wrong with its description */
 static int ims_td_create_table(struct ims_testdev *td, struct ims_td_store *store,
-			       void __iomem *base)
+			       void __iomem *base, unsigned int slot_size)
 {
 	struct ims_table_desc desc = {
 		.base		= base,
+		.length		= store->nr_slots * slot_size,
 		.nr_slots	= store->nr_slots,
 		.layout		= &store->layout,
-		.stopped	= &td->table_stopped,
 	};
 
 	lockdep_assert_held(&td->lock);
@@ -563,7 +599,7 @@ static int ims_td_table_create_store(struct ims_testdev *td, struct ims_td_store
 
 	switch (store->ops) {
 	case IMS_TESTDEV_OPS_GENERIC:
-		return ims_td_create_table(td, store, base);
+		return ims_td_create_table(td, store, base, IMS_TD_SLOT_SIZE);
 	case IMS_TESTDEV_OPS_SAMPLE:
 		return pci_create_ims_sample_store(td->pdev, base, store->nr_slots);
 	default:
@@ -586,7 +622,8 @@ static void ims_td_table_read_slot(struct ims_testdev *td, unsigned int nr,
 
 static int ims_td_wide_create_store(struct ims_testdev *td, struct ims_td_store *store)
 {
-	return ims_td_create_table(td, store, td->wide + store->first * IMS_TD_WIDE_SIZE);
+	return ims_td_create_table(td, store, td->wide + store->first * IMS_TD_WIDE_SIZE,
+				   IMS_TD_WIDE_SIZE);
 }
 
 static void ims_td_wide_read_slot(struct ims_testdev *td, unsigned int nr,
@@ -615,11 +652,14 @@ static int ims_td_mem_create_store(struct ims_testdev *td, struct ims_td_store *
 		.first		= store->first,
 		.layout		= &store->layout,
 		.notify		= td->regs + IMS_TD_REG_MEM_NOTIFY,
-		.stopped	= &td->mem_stopped,
 	};
 
 	lockdep_assert_held(&td->lock);
 
+	if (store->flags & IMS_TESTDEV_STORE_BASE) {
+		desc.base = ims_td_mem_slot_addr(td, store->first);
+		desc.length = store->nr_slots * IMS_TD_SLOT_SIZE;
+	}
 	if (store->flags & IMS_TESTDEV_STORE_ODD_BASE)
 		desc.notify++;
 	if (store->flags & IMS_TESTDEV_STORE_NO_BASE)
@@ -650,6 +690,7 @@ static int ims_td_cmd_create_store(struct ims_testdev *td, struct ims_td_store *
 {
 	struct ims_cmd_desc desc = {
 		.nr_slots	= store->nr_slots,
+		.depth		= store->depth,
 		.ops		= &ims_td_cmd_ops,
 		.priv		= store,
 	};
@@ -703,7 +744,8 @@ static const struct ims_td_kind ims_td_kinds[IMS_TD_NR_KINDS] = {
 	},
 	[IMS_TD_KIND_TABLE]	= {
 		.name		= "table",
-		.store_flags	= IMS_TD_TABLE_FLAGS | IMS_TESTDEV_STORE_PASID,
+		.store_flags	= IMS_TD_TABLE_FLAGS | IMS_TESTDEV_STORE_PASID |
+				  IMS_TESTDEV_STORE_UNATTENDED,
 		.layout		= &ims_td_table_layout,
 		.pasid_enable	= IMS_TD_SLOT_CTRL_PASID_EN,
 		.pasid_shift	= __builtin_ctz(IMS_TD_SLOT_CTRL_PASID),
@@ -713,7 +755,8 @@ static const struct ims_td_kind ims_td_kinds[IMS_TD_NR_KINDS] = {
 	},
 	[IMS_TD_KIND_WIDE]	= {
 		.name		= "wide",
-		.store_flags	= IMS_TD_TABLE_FLAGS | IMS_TESTDEV_STORE_PASID,
+		.store_flags	= IMS_TD_TABLE_FLAGS | IMS_TESTDEV_STORE_PASID |
+				  IMS_TESTDEV_STORE_UNATTENDED,
 		.layout		= &ims_td_wide_layout,
 		.pasid_enable	= IMS_TD_WIDE_CTRL_PASID_EN,
 		.pasid_shift	= __builtin_ctz(IMS_TD_WIDE_CTRL_PASID),
@@ -723,8 +766,11 @@ static const struct ims_td_kind ims_td_kinds[IMS_TD_NR_KINDS] = {
 	},
 	[IMS_TD_KIND_MEM]	= {
 		.name		= "mem",
-		.store_flags	= IMS_TD_TABLE_FLAGS,
+		.store_flags	= IMS_TD_TABLE_FLAGS | IMS_TESTDEV_STORE_PASID |
+				  IMS_TESTDEV_STORE_BASE,
 		.layout		= &ims_td_table_layout,
+		.pasid_enable	= IMS_TD_SLOT_CTRL_PASID_EN,
+		.pasid_shift	= __builtin_ctz(IMS_TD_SLOT_CTRL_PASID),
 		.create_store	= ims_td_mem_create_store,
 		.slot_addr	= ims_td_mem_slot_addr,
 		.free_irq	= ims_td_store_free_irq,
@@ -917,6 +963,17 @@ static struct ims_td_slot *ims_td_add_slot(struct ims_testdev *td, unsigned int 
 	return slot;
 }
 
+/* Have the device judge with which PASID a slot sends */
+static void ims_td_expect_pasid(struct ims_testdev *td, struct ims_td_slot *slot, u32 expect)
+{
+	lockdep_assert_held(&td->lock);
+
+	ims_td_write(td, IMS_TD_REG_SEL_KIND, slot->kind);
+	ims_td_write(td, IMS_TD_REG_SEL_SLOT, slot->nr);
+	ims_td_write(td, IMS_TD_REG_SLOT_EXPECT, expect);
+	slot->expect = expect;
+}
+
 static void ims_td_drop_slot(struct ims_testdev *td, struct ims_td_slot *slot)
 {
 	struct ims_td_store *store = xa_load(&td->stores, slot->store);
@@ -925,6 +982,9 @@ static void ims_td_drop_slot(struct ims_testdev *td, struct ims_td_slot *slot)
 
 	if (store)
 		store->next = min_t(unsigned int, store->next, slot->map.index);
+	/* The next owner has another one. */
+	if (slot->expect && !td->away && !td->dead)
+		ims_td_expect_pasid(td, slot, 0);
 
 	ims_td_clear_counters(td, slot);
 	xa_erase(&td->slots[slot->kind], slot->nr);
@@ -1064,7 +1124,6 @@ static void ims_td_start(struct ims_testdev *td)
 		ims_td_write(td, IMS_TD_REG_MEM_BASE_LO, lower_32_bits(td->mem_dma));
 		ims_td_write(td, IMS_TD_REG_MEM_BASE_HI, upper_32_bits(td->mem_dma));
 		ims_td_write(td, IMS_TD_REG_MEM_COUNT, td->nr_slots[IMS_TD_KIND_MEM]);
-		WRITE_ONCE(td->mem_stopped, false);
 	}
 	if (td->nr_slots[IMS_TD_KIND_CMD])
 		ims_td_ring_start(td);
@@ -1077,12 +1136,8 @@ static void ims_td_stop(struct ims_testdev *td)
 	ims_td_copy_stop(td);
 	if (td->nr_slots[IMS_TD_KIND_CMD])
 		ims_td_ring_stop(td);
-	if (td->nr_slots[IMS_TD_KIND_MEM]) {
-		WRITE_ONCE(td->mem_stopped, true);
-		/* Whoever has not seen that yet may be notifying the device. */
-		synchronize_rcu();
+	if (td->nr_slots[IMS_TD_KIND_MEM])
 		ims_td_write(td, IMS_TD_REG_MEM_COUNT, 0);
-	}
 }
 
 /* What is pending now is not expected any more, as the device will forget it. */
@@ -1147,6 +1202,14 @@ static void ims_td_recall_pending(struct ims_testdev *td, unsigned int kind)
 	}
 }
 
+/* A device that was removed has nothing that could be suspended */
+static void ims_td_suspend_store(struct ims_testdev *td, unsigned int id)
+{
+	int ret = pci_ims_store_suspend(td->pdev, id);
+
+	WARN_ON_ONCE(ret && !pci_dev_is_disconnected(td->pdev));
+}
+
 static void ims_td_leave(struct ims_testdev *td)
 {
 	struct ims_td_store *store;
@@ -1155,8 +1218,10 @@ static void ims_td_leave(struct ims_testdev *td)
 
 	lockdep_assert_held(&td->lock);
 
-	xa_for_each(&td->stores, id, store)
-		WARN_ON_ONCE(pci_ims_store_suspend(td->pdev, id));
+	xa_for_each(&td->stores, id, store) {
+		if (!(store->flags & IMS_TESTDEV_STORE_UNATTENDED))
+			ims_td_suspend_store(td, id);
+	}
 
 	for (kind = 0; kind < IMS_TD_NR_KINDS; kind++) {
 		if (td->nr_slots[kind])
@@ -1182,13 +1247,14 @@ static int ims_td_return(struct ims_testdev *td)
 
 	ims_td_start(td);
 	xa_for_each(&td->stores, id, store) {
+		if (store->flags & IMS_TESTDEV_STORE_UNATTENDED)
+			continue;
 		err = pci_ims_store_resume(td->pdev, id);
 		ret = ret ?: err;
 	}
 	return ret;
 }
 
-/* The PCI core has restored the device, and no slot of a table: see @stopped there */
 static int ims_td_fetch_runtime(struct ims_testdev *td)
 {
 	int ret = pm_runtime_resume_and_get(&td->pdev->dev);
@@ -1431,6 +1497,9 @@ static int ims_td_set_layout(struct ims_td_store *store, const struct ims_testde
 		.pasid_shift	= arg->pasid_shift,
 		.mask		= arg->mask,
 		.pasid_enable	= arg->pasid_enable,
+		.live		= arg->live,
+		.w1c		= arg->w1c,
+		.pending	= arg->pending,
 	};
 
 	if (arg->flags & IMS_TESTDEV_STORE_LAYOUT) {
@@ -1439,7 +1508,8 @@ static int ims_td_set_layout(struct ims_td_store *store, const struct ims_testde
 	}
 
 	if (given.stride || given.addr_lo || given.addr_hi || given.data || given.ctrl ||
-	    given.flags || given.pasid_shift || given.mask || given.pasid_enable)
+	    given.flags || given.pasid_shift || given.mask || given.pasid_enable ||
+	    given.live || given.w1c || given.pending)
 		return -EINVAL;
 	if (!kind->layout)
 		return 0;
@@ -1482,7 +1552,8 @@ static int ims_td_ioc_store_create(struct ims_testdev *td, void *arg)
 	if (to->kind >= IMS_TD_NR_KINDS || !td->nr_slots[to->kind] ||
 	    !ims_td_kinds[to->kind].create_store)
 		return -ENXIO;
-	if (to->flags & ~ims_td_kinds[to->kind].store_flags || to->id || to->reserved)
+	if (to->flags & ~ims_td_kinds[to->kind].store_flags || to->id ||
+	    (to->depth && to->kind != IMS_TD_KIND_CMD))
 		return -EINVAL;
 	if (to->ops != IMS_TESTDEV_OPS_GENERIC && (to->kind != IMS_TD_KIND_TABLE || to->flags))
 		return -EINVAL;
@@ -1495,6 +1566,7 @@ static int ims_td_ioc_store_create(struct ims_testdev *td, void *arg)
 	store->kind = to->kind;
 	store->first = to->first;
 	store->nr_slots = to->nr_slots;
+	store->depth = to->depth;
 	store->flags = to->flags;
 	store->ops = to->ops;
 
@@ -1517,7 +1589,7 @@ static int ims_td_ioc_store_create(struct ims_testdev *td, void *arg)
 
 	/* What exists when the device leaves is told by ims_td_leave(). */
 	if (td->away)
-		WARN_ON_ONCE(pci_ims_store_suspend(td->pdev, store->id));
+		ims_td_suspend_store(td, store->id);
 
 	to->id = store->id;
 	return 0;
@@ -1537,15 +1609,35 @@ static void ims_td_done_store_create(struct ims_testdev *td, void *arg, int err)
 		ims_td_remove_store(td, xa_load(&td->stores, to->id));
 }
 
+static bool ims_td_is_only_id(const struct ims_testdev_store *arg)
+{
+	const struct ims_testdev_store id = { .id = arg->id };
+
+	return !memcmp(arg, &id, sizeof(id));
+}
+
+static int ims_td_ioc_store_suspend(struct ims_testdev *td, void *arg)
+{
+	const struct ims_testdev_store *from = arg;
+
+	return ims_td_is_only_id(from) ? pci_ims_store_suspend(td->pdev, from->id) : -EINVAL;
+}
+
+static int ims_td_ioc_store_resume(struct ims_testdev *td, void *arg)
+{
+	const struct ims_testdev_store *from = arg;
+
+	return ims_td_is_only_id(from) ? pci_ims_store_resume(td->pdev, from->id) : -EINVAL;
+}
+
 static int ims_td_ioc_store_remove(struct ims_testdev *td, void *arg)
 {
 	const struct ims_testdev_store *from = arg;
-	const struct ims_testdev_store id = { .id = from->id };
 	struct ims_td_store *store;
 	struct ims_td_slot *slot;
 	unsigned long nr;
 
-	if (memcmp(from, &id, sizeof(id)))
+	if (!ims_td_is_only_id(from))
 		return -EINVAL;
 
 	/* The core takes a wrong id for a bug of the driver, and warns. */
@@ -1710,6 +1802,11 @@ static unsigned int ims_td_next_free(struct ims_testdev *td, const struct ims_td
 	return index;
 }
 
+static bool ims_td_cookie_is_addr(const struct ims_td_store *store)
+{
+	return ims_td_kinds[store->kind].slot_addr && !(store->flags & IMS_TESTDEV_STORE_BASE);
+}
+
 /**
  * ims_td_set_cookie - Make the cookie for an interrupt of a store
  * @td:		The device
@@ -1727,7 +1824,7 @@ static int ims_td_set_cookie(struct ims_testdev *td, const struct ims_td_store *
 
 	lockdep_assert_held(&td->lock);
 
-	if (!store || !ims_td_kinds[store->kind].slot_addr)
+	if (!store || !ims_td_cookie_is_addr(store))
 		return 0;
 	if (value >= IMS_TD_SLOT_SIZE)
 		return -EINVAL;
@@ -1746,7 +1843,7 @@ static bool ims_td_map_valid(const struct ims_td_store *store, unsigned int inde
 {
 	if (!store || map.index >= store->nr_slots)
 		return false;
-	return !ims_td_kinds[store->kind].slot_addr || map.index == index;
+	return !ims_td_cookie_is_addr(store) || map.index == index;
 }
 
 /* Like ims_td_alloc_one(), in a store */
@@ -1937,7 +2034,9 @@ free_affdesc:
 
 static int ims_td_check_batch(const struct ims_testdev_batch *batch)
 {
-	if (batch->flags & ~IMS_TESTDEV_BATCH_SPREAD || batch->reserved)
+	if (batch->flags & ~(IMS_TESTDEV_BATCH_SPREAD | IMS_TESTDEV_BATCH_AT))
+		return -EINVAL;
+	if (!(batch->flags & IMS_TESTDEV_BATCH_AT) && batch->index)
 		return -EINVAL;
 	if (!(batch->flags & IMS_TESTDEV_BATCH_SPREAD) && (batch->pre || batch->post))
 		return -EINVAL;
@@ -1951,7 +2050,7 @@ static union msi_instance_cookie *ims_td_get_cookies(struct ims_testdev *td,
 {
 	const __u64 __user *from = u64_to_user_ptr(batch->cookies);
 	union msi_instance_cookie *cookies;
-	unsigned int index = 0, i;
+	unsigned int index = batch->index, i;
 	int ret;
 
 	lockdep_assert_held(&td->lock);
@@ -1968,7 +2067,7 @@ static union msi_instance_cookie *ims_td_get_cookies(struct ims_testdev *td,
 			ret = -EFAULT;
 			goto free_cookies;
 		}
-		if (store)
+		if (store && !(batch->flags & IMS_TESTDEV_BATCH_AT))
 			index = ims_td_next_free(td, store, index);
 		ret = ims_td_set_cookie(td, store, index++, &cookies[i]);
 		if (ret)
@@ -1988,7 +2087,7 @@ static int ims_td_add_batch(struct ims_testdev *td, const struct ims_td_store *s
 			    unsigned int count)
 {
 	struct ims_td_slot **slots;
-	unsigned int index = 0, i;
+	unsigned int index = batch->index, i;
 	int ret;
 
 	lockdep_assert_held(&td->lock);
@@ -2050,7 +2149,8 @@ static int ims_td_ioc_alloc_batch(struct ims_testdev *td, void *arg)
 
 	affd.pre_vectors = batch->pre;
 	affd.post_vectors = batch->post;
-	ret = pci_ims_store_alloc_irqs(td->pdev, batch->store, batch->min, batch->max,
+	ret = pci_ims_store_alloc_irqs(td->pdev, batch->store, batch->flags & IMS_TESTDEV_BATCH_AT ?
+				       batch->index : MSI_ANY_INDEX, batch->min, batch->max,
 				       batch->flags & IMS_TESTDEV_BATCH_SPREAD ? &affd : NULL,
 				       cookies, maps);
 	if (ret < 0)
@@ -2371,6 +2471,8 @@ static int ims_td_ioc_stats(struct ims_testdev *td, void *arg)
 	stats->spurious = sum.spurious;
 	stats->lost = sum.lost;
 	stats->forgotten = td->forgotten[stats->kind];
+	if (stats->kind == IMS_TD_KIND_CMD)
+		stats->trips = ims_td_ring_trips(&td->ring);
 	return 0;
 }
 
@@ -2537,6 +2639,9 @@ static int ims_td_ioc_reset(struct ims_testdev *td, void *arg)
 
 	memset(td->past, 0, sizeof(td->past));
 	memset(td->forgotten, 0, sizeof(td->forgotten));
+	mutex_lock(&td->ring.lock);
+	td->ring.trips = 0;
+	mutex_unlock(&td->ring.lock);
 	return 0;
 }
 
@@ -2557,11 +2662,7 @@ static int ims_td_ioc_suspend(struct ims_testdev *td, void *arg)
 		goto come_back;
 	}
 
-	/* An interrupt can be masked at any time, e.g. when a CPU goes offline. */
-	WRITE_ONCE(td->table_stopped, true);
-	synchronize_rcu();
 	ret = pci_set_power_state(td->pdev, PCI_D3hot);
-	WRITE_ONCE(td->table_stopped, false);
 	if (ret)
 		goto free_saved;
 
@@ -2634,6 +2735,86 @@ static int ims_td_ioc_forget(struct ims_testdev *td, void *arg)
 	return 0;
 }
 
+static int ims_td_ioc_set_cookie(struct ims_testdev *td, void *arg)
+{
+	const struct ims_testdev_cookie *from = arg;
+	const union msi_instance_cookie cookie = { .value = from->cookie };
+	bool none = from->flags & IMS_TESTDEV_COOKIE_NONE;
+	struct ims_td_slot *slot;
+	u32 before, expect = IMS_TD_PASID_CHECK;
+	int ret;
+
+	if (from->flags & ~(IMS_TESTDEV_COOKIE_NONE | IMS_TESTDEV_COOKIE_EXPECT) ||
+	    from->reserved || (none && from->cookie))
+		return -EINVAL;
+	ret = ims_td_check_range(td, from->kind, from->slot, 1);
+	if (ret)
+		return ret;
+	slot = xa_load(&td->slots[from->kind], from->slot);
+	if (!slot)
+		return -ENOENT;
+	if (!slot->store)
+		return -EINVAL;
+
+	/* Until it has changed, either is right, and then the one that it has. */
+	before = slot->expect;
+	if (before)
+		ims_td_expect_pasid(td, slot, 0);
+	ret = pci_ims_store_set_cookie(td->pdev, slot->store, slot->map, none ? NULL : &cookie);
+	if (!none)
+		expect |= IMS_TD_PASID_EN | from->cookie;
+	if (ret)
+		expect = before;
+	if (before || (!ret && from->flags & IMS_TESTDEV_COOKIE_EXPECT))
+		ims_td_expect_pasid(td, slot, expect);
+	return ret;
+}
+
+static int ims_td_is_in_store(struct ims_testdev *td, const struct ims_td_slot *slot)
+{
+	return slot->store ? 0 : -EINVAL;
+}
+
+static int ims_td_ioc_restore(struct ims_testdev *td, void *arg)
+{
+	const struct ims_testdev_range *range = arg;
+	struct ims_td_slot *slot;
+	unsigned long nr;
+	int ret;
+
+	ret = ims_td_check_slots(td, range, 0, ims_td_is_in_store);
+	if (ret)
+		return ret;
+
+	xa_for_each_range(&td->slots[range->kind], nr, slot, range->first, ims_td_last(range)) {
+		ret = pci_ims_store_restore_irq(td->pdev, slot->store, slot->map);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static int ims_td_ioc_affinity(struct ims_testdev *td, void *arg)
+{
+	struct ims_testdev_affinity *to = arg;
+	const struct cpumask *mask;
+	unsigned int cpu;
+
+	if (to->flags || to->reserved || to->cpus)
+		return -EINVAL;
+
+	mask = pci_ims_store_get_affinity(td->pdev, to->store, to->index);
+	if (!mask)
+		return 0;
+
+	to->flags = IMS_TESTDEV_AFFINITY_SET;
+	for_each_cpu(cpu, mask) {
+		if (cpu < BITS_PER_TYPE(to->cpus))
+			to->cpus |= BIT_ULL(cpu);
+	}
+	return 0;
+}
+
 /**
  * struct ims_td_ioctl - An ioctl
  * @cmd:	The command, which has the size of the argument in it
@@ -2677,6 +2858,11 @@ static const struct ims_td_ioctl ims_td_ioctls[] = {
 	{ IMS_TESTDEV_SUSPEND,		ims_td_ioc_suspend, .asks = true },
 	{ IMS_TESTDEV_RESUME,		ims_td_ioc_resume },
 	{ IMS_TESTDEV_RUNTIME_SUSPEND,	ims_td_ioc_runtime_suspend, .asks = true },
+	{ IMS_TESTDEV_SET_COOKIE,	ims_td_ioc_set_cookie, .asks = true },
+	{ IMS_TESTDEV_RESTORE,		ims_td_ioc_restore },
+	{ IMS_TESTDEV_AFFINITY,		ims_td_ioc_affinity },
+	{ IMS_TESTDEV_STORE_SUSPEND,	ims_td_ioc_store_suspend },
+	{ IMS_TESTDEV_STORE_RESUME,	ims_td_ioc_store_resume, .asks = true },
 };
 
 static long ims_td_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -3038,28 +3224,9 @@ static int ims_td_resume(struct device *dev)
 	return ret;
 }
 
-/* Called by ims_td_ioc_runtime_suspend() and ims_td_fetch(), or when nothing is away */
-
-static int ims_td_runtime_suspend(struct device *dev)
-{
-	struct ims_testdev *td = dev_get_drvdata(dev);
-
-	WRITE_ONCE(td->table_stopped, true);
-	synchronize_rcu();
-	return 0;
-}
-
-static int ims_td_runtime_resume(struct device *dev)
-{
-	struct ims_testdev *td = dev_get_drvdata(dev);
-
-	WRITE_ONCE(td->table_stopped, false);
-	return 0;
-}
-
+/* Runtime power management needs none: it is asked for by ims_td_ioc_runtime_suspend() */
 static const struct dev_pm_ops ims_td_pm_ops = {
 	SYSTEM_SLEEP_PM_OPS(ims_td_suspend, ims_td_resume)
-	RUNTIME_PM_OPS(ims_td_runtime_suspend, ims_td_runtime_resume, NULL)
 };
 
 /*
@@ -3076,17 +3243,12 @@ static void ims_td_reset_prepare(struct pci_dev *pdev)
 	if (td->away)
 		ims_td_fetch(td);
 	ims_td_leave(td);
-
-	/* The BARs are off for a while, and not every host bridge then reads ones. */
-	WRITE_ONCE(td->table_stopped, true);
-	synchronize_rcu();
 }
 
 static void ims_td_reset_done(struct pci_dev *pdev)
 {
 	struct ims_testdev *td = pci_get_drvdata(pdev);
 
-	WRITE_ONCE(td->table_stopped, false);
 	ims_td_return(td);
 	mutex_unlock(&td->lock);
 }

@@ -91,20 +91,17 @@ static void msi_show_store(struct seq_file *m, const struct msi_dev_store *store
 	const struct msi_storage_template *tmpl = READ_ONCE(store->tmpl);
 	struct msi_device_domain *dd = READ_ONCE(store->devdom);
 	unsigned int size = READ_ONCE(store->storage.size);
-	const char *kind = "direct";
+	const char *suspended = msi_store_is_suspended(store) ? ", suspended" : "";
 
 	/* It is just being removed */
 	if (!tmpl || !dd || !size)
 		return;
 
-	if (tmpl->ops->sync)
-		kind = msi_deferred_is_suspended(store) ? "deferred, suspended" : "deferred";
-
 	seq_printf(m, "store: %u\n", store->id);
 	seq_printf(m, " name:    %s\n", tmpl->name);
 	seq_printf(m, " domain:  %s\n", dd->name);
 	seq_printf(m, " parent:  %s\n", dd->parent->name);
-	seq_printf(m, " kind:    %s\n", kind);
+	seq_printf(m, " kind:    %s%s\n", tmpl->ops->sync ? "deferred" : "direct", suspended);
 	seq_printf(m, " size:    %u\n", size);
 	seq_printf(m, " used:    %u\n", store->used);
 	seq_printf(m, " %-8s %6s %-18s %-18s %-8s %s\n", "slot", "irq", "cookie", "address",
@@ -116,6 +113,8 @@ struct msi_slot_state {
 	struct msi_msg	msg;
 	unsigned int	dirty;
 	bool		masked;
+	bool		has_cookie;
+	u64		cookie;
 };
 
 static void msi_get_state(const struct msi_dev_store *store, struct msi_slot *slot,
@@ -124,6 +123,8 @@ static void msi_get_state(const struct msi_dev_store *store, struct msi_slot *sl
 	state->msg = slot->msg;
 	state->masked = slot->masked;
 	state->dirty = 0;
+	state->has_cookie = slot->has_cookie;
+	state->cookie = msi_cookie_shown(slot->cookie);
 	msi_deferred_get_state(store, slot, &state->masked, &state->dirty);
 }
 
@@ -132,6 +133,7 @@ static void msi_show_slot(struct seq_file *m, const struct msi_dev_store *store,
 {
 	struct irq_desc *desc = irq ? irq_to_desc(irq) : NULL;
 	struct msi_slot_state state;
+	char cookie[20] = "none";
 	unsigned long flags;
 
 	/* Without an interrupt nobody changes it */
@@ -143,10 +145,11 @@ static void msi_show_slot(struct seq_file *m, const struct msi_dev_store *store,
 		msi_get_state(store, slot, &state);
 	}
 
-	seq_printf(m, " %-8u %6u 0x%016llx 0x%08x%08x %08x %s%s\n", slot->index, irq,
-		   msi_cookie_shown(slot->cookie), state.msg.address_hi, state.msg.address_lo,
-		   state.msg.data, state.masked ? "masked" : "unmasked",
-		   state.dirty ? " dirty" : "");
+	if (state.has_cookie)
+		snprintf(cookie, sizeof(cookie), "0x%016llx", state.cookie);
+	seq_printf(m, " %-8u %6u %-18s 0x%08x%08x %08x %s%s\n", slot->index, irq, cookie,
+		   state.msg.address_hi, state.msg.address_lo, state.msg.data,
+		   state.masked ? "masked" : "unmasked", state.dirty ? " dirty" : "");
 }
 
 static int msi_seq_show(struct seq_file *m, void *v)

@@ -11,25 +11,28 @@
  *
  *   dirty	of a slot: the device has to be told something about it
  *   sync	tell the device, by the sync() callback of the store
+ *   posted	of a slot: sync() has told the device, and complete() has not returned yet
  *   suspended	of a store: the device must not be accessed, changes only pile up
  *
  * Locking:
  *
  *   msi_dev_store::bus_lock, a mutex, is the bus lock. It protects
- *   msi_deferred::suspended, msi_slot::msg and ::masked, and serializes sync(). Whoever
+ *   msi_storage::suspended, msi_slot::msg and ::masked, and serializes sync(). Whoever
  *   changes a message holds it. It nests inside of msi_dev_store::guard. To suspend a
  *   device which can't be accessed ::suspended is set without it, so that nothing more
  *   is synced while it is waited for.
  *
- *   msi_deferred::dirty_lock, a raw spinlock, protects the lists of dirty slots and
- *   msi_slot::next_masked, ::dirty and ::dirty_node. It nests inside of the
+ *   msi_deferred::dirty_lock, a raw spinlock, protects the lists of slots and
+ *   msi_slot::next_masked, ::posted, ::dirty and ::dirty_node. It nests inside of the
  *   interrupt descriptor lock and nothing nests inside of it.
  *
  * Invariants:
  *
- *   - While sync() runs for a slot, msi_slot::msg and ::masked do not change. What
- *     is recorded meanwhile makes the slot dirty again.
- *   - A slot is in one of the two lists if and only if msi_slot::dirty is not zero.
+ *   - While a slot is posted, msi_slot::msg and ::masked do not change. What is recorded
+ *     meanwhile makes the slot dirty again.
+ *   - A slot is in the list of posted ones if msi_slot::posted is not zero. Otherwise it is
+ *     in one of the two lists of dirty ones if and only if msi_slot::dirty is not zero.
+ *   - Without the bus lock no slot is posted.
  *   - A dirty slot is never left alone: The bus lock is held, a work item or, for
  *     one which has failed, the retry is queued, or the store is suspended.
  *   - A slot which could not be synced does not delay others: It is tried again
@@ -55,15 +58,21 @@
 #define MSI_RETRY_MIN	(HZ / 10UL)
 #define MSI_RETRY_MAX	(10UL * HZ)
 
+/* What the device has of a slot is not known */
+#define MSI_SYNC_ALL	(MSI_SYNC_MSG | MSI_SYNC_MASK | MSI_SYNC_FORCE)
+
 /**
  * struct msi_deferred - What a deferred store has beyond a direct one
  * @store:		The store
- * @suspended:		The device must not be accessed
- * @frozen:		Not even if a storage op resumes it, protected by @dirty_lock
- * @dirty_lock:		Protects @dirty, @failed and what the slots have of them
+ * @frozen:		A suspended store is not resumed by a storage op either. Protected by
+ *			@dirty_lock
+ * @dirty_lock:		Protects the lists and what the slots have of them
  * @dirty:		The dirty slots
  * @failed:		Dirty slots as well, but the last sync of them has failed
- * @syncing:		The slot which is being synced, protected by @dirty_lock
+ * @posted:		The posted slots, the oldest one first
+ * @chosen:		The slot that a call is about. Protected by the bus lock
+ * @chosen_err:		The result of the last sync of it. Likewise
+ * @hold:		It stays masked. Likewise
  * @work:		Syncs what was recorded without the bus lock
  * @retry:		Syncs again what has failed
  * @delay:		How long @retry waits, in jiffies. Protected by the bus lock
@@ -71,12 +80,14 @@
  */
 struct msi_deferred {
 	struct msi_dev_store	*store;
-	bool			suspended;
 	bool			frozen;
 	raw_spinlock_t		dirty_lock;
 	struct list_head	dirty;
 	struct list_head	failed;
-	struct msi_slot		*syncing;
+	struct list_head	posted;
+	struct msi_slot		*chosen;
+	int			chosen_err;
+	bool			hold;
 	struct work_struct	work;
 	struct delayed_work	retry;
 	unsigned long		delay;
@@ -102,7 +113,9 @@ static void msi_mark_dirty(struct msi_deferred *def, struct msi_slot *slot, u8 w
 {
 	lockdep_assert_held(&def->dirty_lock);
 
-	if (slot->dirty)
+	if (slot->posted)
+		; /* Follows when it is completed */
+	else if (slot->dirty)
 		list_move_tail(&slot->dirty_node, &def->dirty);
 	else
 		list_add_tail(&slot->dirty_node, &def->dirty);
@@ -113,7 +126,7 @@ static void msi_clear_dirty(struct msi_deferred *def, struct msi_slot *slot)
 {
 	lockdep_assert_held(&def->dirty_lock);
 
-	if (slot->dirty)
+	if (slot->dirty && !slot->posted)
 		list_del(&slot->dirty_node);
 	slot->dirty = 0;
 }
@@ -132,9 +145,9 @@ void msi_deferred_init_slot(struct msi_slot *slot)
 
 	lockdep_assert_held(&def->store->bus_lock);
 
-	slot->next_masked = true;
 	raw_spin_lock_irq(&def->dirty_lock);
-	msi_mark_dirty(def, slot, MSI_SYNC_MSG | MSI_SYNC_MASK | MSI_SYNC_FORCE | MSI_SYNC_NEW);
+	slot->next_masked = true;
+	msi_mark_dirty(def, slot, MSI_SYNC_ALL | MSI_SYNC_NEW);
 	raw_spin_unlock_irq(&def->dirty_lock);
 }
 
@@ -231,74 +244,206 @@ void msi_deferred_set_msg(struct msi_slot *slot, const struct msi_msg *msg)
 	raw_spin_unlock_irqrestore(&def->dirty_lock, flags);
 }
 
-static int msi_sync_slot(struct msi_deferred *def, struct msi_slot *slot, unsigned int what)
+/* Post the first dirty slot, if there is one and the device can be accessed */
+static struct msi_slot *msi_post_first(struct msi_deferred *def)
 {
-	struct msi_desc *desc = container_of(slot, struct msi_desc, slot);
-	int ret;
+	struct msi_slot *slot = NULL;
 
-	ret = msi_op_sync(slot, what);
-	trace_msi_sync(slot, what, ret);
-
-	if (ret) {
-		dev_err_ratelimited(slot->storage->dev, "%s: Slot %u was not updated: %pe\n",
-				    def->store->tmpl->name, slot->index, ERR_PTR(ret));
-		return ret;
+	raw_spin_lock_irq(&def->dirty_lock);
+	if (!msi_store_is_suspended(def->store))
+		slot = list_first_entry_or_null(&def->dirty, struct msi_slot, dirty_node);
+	if (slot) {
+		slot->posted = slot->dirty;
+		slot->dirty = 0;
+		slot->masked = slot->next_masked || (def->hold && slot == def->chosen);
+		list_move_tail(&slot->dirty_node, &def->posted);
 	}
+	raw_spin_unlock_irq(&def->dirty_lock);
+	return slot;
+}
 
-	if (what & MSI_SYNC_MSG)
-		msi_msg_written(desc, slot);
-	return 0;
+/* There was no room for it. The device has not what &msi_slot.masked says any more */
+static void msi_post_back(struct msi_deferred *def, struct msi_slot *slot)
+{
+	raw_spin_lock_irq(&def->dirty_lock);
+	slot->dirty |= slot->posted | MSI_SYNC_FORCE;
+	slot->posted = 0;
+	list_move(&slot->dirty_node, &def->dirty);
+	raw_spin_unlock_irq(&def->dirty_lock);
 }
 
 /*
- * Sync all dirty slots. Those which fail stay dirty, and are tried again soon if it is
- * for the first time, or at once if they have changed meanwhile. As nobody knows then
- * what is in the device, the next sync is about everything. Returns the first error, and
- * in @new the first one of a slot which was never synced before.
+ * The device has been told what was posted, or that has failed. In the latter case the slot
+ * stays dirty, and is tried again soon if it is for the first time, or at once if it has
+ * changed meanwhile. As nobody knows then what is in the device, the next sync is about
+ * everything.
+ */
+static void msi_slot_synced(struct msi_deferred *def, struct msi_slot *slot, int err)
+{
+	unsigned int what = slot->posted & (MSI_SYNC_MSG | MSI_SYNC_MASK);
+	bool changed;
+
+	trace_msi_sync(slot, what, err);
+	if (err)
+		dev_err_ratelimited(slot->storage->dev, "%s: Slot %u was not updated: %pe\n",
+				    def->store->tmpl->name, slot->index, ERR_PTR(err));
+	else if (what & MSI_SYNC_MSG)
+		msi_msg_written(container_of(slot, struct msi_desc, slot), slot);
+
+	if (err && !(slot->posted & MSI_SYNC_FAILED)) {
+		/* It does not wait as long as another one which fails for long */
+		def->delay = MSI_RETRY_MIN;
+		mod_delayed_work(msi_wq, &def->retry, def->delay);
+	}
+
+	raw_spin_lock_irq(&def->dirty_lock);
+	changed = slot->dirty;
+	list_del(&slot->dirty_node);
+	slot->posted = 0;
+	if (err)
+		slot->dirty |= MSI_SYNC_ALL | MSI_SYNC_FAILED;
+	if (slot->dirty)
+		list_add_tail(&slot->dirty_node, changed ? &def->dirty : &def->failed);
+	raw_spin_unlock_irq(&def->dirty_lock);
+}
+
+/*
+ * Sync all dirty slots. Storage ops that have complete() are told of several slots, as long
+ * as they have room, before the first one is waited for. Returns the first error, and in
+ * @new the first one of a slot which was never synced before.
  */
 static int msi_deferred_sync(struct msi_deferred *def, int *new)
 {
-	unsigned int dirty, what;
+	bool completes = def->store->tmpl->ops->complete, room = true;
 	struct msi_slot *slot;
 	int ret = 0, err;
-	bool changed;
+
+	msi_store_begin_late(def->store);
+
+	*new = 0;
+	for (;;) {
+		/* Who makes a slot dirty from here on has it synced */
+		slot = room && !list_empty(&def->dirty) ? msi_post_first(def) : NULL;
+		if (slot) {
+			err = msi_op_sync(slot, slot->posted & (MSI_SYNC_MSG | MSI_SYNC_MASK));
+			/* Is there one to wait for? */
+			if (err == -EAGAIN && !list_is_first(&slot->dirty_node, &def->posted)) {
+				msi_post_back(def, slot);
+				room = false;
+				continue;
+			}
+			if (!err && completes)
+				continue;
+		} else {
+			slot = list_first_entry_or_null(&def->posted, struct msi_slot, dirty_node);
+			if (!slot)
+				break;
+			err = msi_op_complete(slot);
+			room = true;
+		}
+
+		ret = ret ?: err;
+		if (slot->posted & MSI_SYNC_NEW)
+			*new = *new ?: err;
+		if (slot == def->chosen)
+			def->chosen_err = err;
+		msi_slot_synced(def, slot, err);
+		cond_resched();
+	}
+
+	if (list_empty(&def->failed))
+		def->delay = MSI_RETRY_MIN;
+	return ret;
+}
+
+/* Sync a slot, along with others that are dirty. Returns its result */
+static int msi_sync_slot(struct msi_deferred *def, struct msi_slot *slot, u8 what)
+{
+	int new;
 
 	lockdep_assert_held(&def->store->bus_lock);
 
-	*new = 0;
 	raw_spin_lock_irq(&def->dirty_lock);
-	while (!READ_ONCE(def->suspended) &&
-	       (slot = list_first_entry_or_null(&def->dirty, struct msi_slot, dirty_node))) {
-		dirty = slot->dirty;
-		what = dirty & (MSI_SYNC_MSG | MSI_SYNC_MASK);
-		msi_clear_dirty(def, slot);
-		slot->masked = slot->next_masked;
-		def->syncing = slot;
-		raw_spin_unlock_irq(&def->dirty_lock);
+	if (what)
+		msi_mark_dirty(def, slot, what);
+	raw_spin_unlock_irq(&def->dirty_lock);
 
-		err = msi_sync_slot(def, slot, what);
-		if (err && !(dirty & MSI_SYNC_FAILED)) {
-			/* It does not wait as long as another one which fails for long */
-			def->delay = MSI_RETRY_MIN;
-			mod_delayed_work(msi_wq, &def->retry, def->delay);
-		}
-		cond_resched();
+	def->chosen = slot;
+	def->chosen_err = 0;
+	msi_deferred_sync(def, &new);
+	return def->chosen_err;
+}
 
-		raw_spin_lock_irq(&def->dirty_lock);
-		def->syncing = NULL;
-		if (err) {
-			changed = slot->dirty;
-			msi_mark_dirty(def, slot, MSI_SYNC_MSG | MSI_SYNC_MASK | MSI_SYNC_FORCE |
-				       MSI_SYNC_FAILED);
-			if (!changed)
-				list_move_tail(&slot->dirty_node, &def->failed);
-			ret = ret ?: err;
-			if (dirty & MSI_SYNC_NEW)
-				*new = *new ?: err;
-		}
+/**
+ * msi_deferred_restore_slot - Have the device told everything about a slot again
+ * @slot:	The slot
+ *
+ * Context: Task context, can sleep. The bus lock must be held.
+ *
+ * Return: 0 if the slot is in the device, or the store is suspended. Otherwise the error
+ * code of the storage ops
+ */
+int msi_deferred_restore_slot(struct msi_slot *slot)
+{
+	return msi_sync_slot(msi_slot_deferred(slot), slot, MSI_SYNC_ALL);
+}
+
+/* With the lock under which debugfs reads it */
+static void msi_record_cookie(struct msi_slot *slot, const union msi_instance_cookie *cookie)
+{
+	struct msi_desc *desc = container_of(slot, struct msi_desc, slot);
+	raw_spinlock_t *lock = &irq_to_desc(desc->irq)->lock;
+
+	raw_spin_lock_irq(lock);
+	msi_slot_set_cookie(slot, cookie);
+	raw_spin_unlock_irq(lock);
+}
+
+/**
+ * msi_deferred_set_cookie - Change the cookie of a slot
+ * @slot:	The slot
+ * @cookie:	The cookie, NULL for none
+ *
+ * The slot is masked before the device is told the cookie, and unmasked afterwards if it is
+ * to be.
+ *
+ * Context: Task context, can sleep. The bus lock must be held.
+ *
+ * Return: 0 if the device has the cookie, or the store is suspended. Otherwise the error
+ * code of the storage ops, and the slot has the cookie of before
+ */
+int msi_deferred_set_cookie(struct msi_slot *slot, const union msi_instance_cookie *cookie)
+{
+	struct msi_deferred *def = msi_slot_deferred(slot);
+	const union msi_instance_cookie old = slot->cookie;
+	bool had_cookie = slot->has_cookie;
+	int ret;
+
+	lockdep_assert_held(&def->store->bus_lock);
+
+	def->hold = true;
+	/* If it could not be masked before then it is tried once more */
+	ret = msi_sync_slot(def, slot, slot->masked && !slot->dirty ? 0 : MSI_SYNC_MASK);
+	if (ret)
+		goto release;
+
+	ret = msi_op_set_cookie(slot, cookie);
+	if (ret)
+		goto release;
+
+	msi_record_cookie(slot, cookie);
+	ret = msi_sync_slot(def, slot, MSI_SYNC_ALL);
+	if (ret) {
+		msi_op_set_cookie(slot, had_cookie ? &old : NULL);
+		msi_record_cookie(slot, had_cookie ? &old : NULL);
+		msi_sync_slot(def, slot, MSI_SYNC_ALL);
 	}
-	if (list_empty(&def->failed))
-		def->delay = MSI_RETRY_MIN;
+
+release:
+	def->hold = false;
+	raw_spin_lock_irq(&def->dirty_lock);
+	if (slot->masked != slot->next_masked)
+		msi_mark_dirty(def, slot, MSI_SYNC_MASK);
 	raw_spin_unlock_irq(&def->dirty_lock);
 	return ret;
 }
@@ -325,7 +470,7 @@ void msi_store_begin(struct msi_dev_store *store)
 	lockdep_assert_held(&store->bus_lock);
 
 	WRITE_ONCE(store->owner, current);
-	if (lock && !msi_deferred_is_suspended(store)) {
+	if (lock && !msi_store_is_suspended(store)) {
 		msi_op_lock(&store->storage, lock);
 		store->locked = true;
 	}
@@ -394,10 +539,7 @@ static int __msi_deferred_sync_unlock(struct msi_dev_store *store, int *new)
 	int ret = 0;
 
 	*new = 0;
-	if (!READ_ONCE(def->suspended)) {
-		/* It was suspended when the bus lock was taken */
-		if (!store->locked)
-			msi_store_begin(store);
+	if (!msi_store_is_suspended(store)) {
 		ret = msi_deferred_sync(def, new);
 		if (ret)
 			queue_delayed_work(msi_wq, &def->retry, def->delay);
@@ -466,30 +608,35 @@ int msi_deferred_suspend(struct msi_dev_store *store, bool accessible)
 	if (wait && !accessible) {
 		raw_spin_lock_irq(&def->dirty_lock);
 		def->frozen = true;
-		WRITE_ONCE(def->suspended, true);
+		WRITE_ONCE(store->storage.suspended, true);
 		raw_spin_unlock_irq(&def->dirty_lock);
 	}
 
 	if (!msi_store_lock_if(store, wait))
 		return -EBUSY;
 	/* The last which reaches the device. The log has it if one fails again */
-	if (accessible && !def->suspended) {
+	if (accessible && !store->storage.suspended) {
 		msi_deferred_splice_failed(def);
 		msi_deferred_sync(def, &new);
 	}
 	raw_spin_lock_irq(&def->dirty_lock);
 	def->frozen = false;
-	WRITE_ONCE(def->suspended, true);
+	WRITE_ONCE(store->storage.suspended, true);
 	raw_spin_unlock_irq(&def->dirty_lock);
 	msi_store_end(store);
 	return 0;
 }
 
-/*
+/**
+ * msi_deferred_mark_slots - Have the next sync of each slot be about everything
+ * @store:	The store
+ *
  * A slot is marked with the lock held under which its descriptor is erased, before
  * msi_deferred_exit_slot(). One without an interrupt is new, or was cleared already.
+ *
+ * Context: Task context, can sleep.
  */
-static void msi_deferred_mark_slots(struct msi_dev_store *store)
+void msi_deferred_mark_slots(struct msi_dev_store *store)
 {
 	struct msi_deferred *def = store->deferred;
 	struct msi_desc *desc;
@@ -500,8 +647,7 @@ static void msi_deferred_mark_slots(struct msi_dev_store *store)
 		desc = xa_load(&store->descs, index);
 		if (desc && READ_ONCE(desc->irq)) {
 			raw_spin_lock_irq(&def->dirty_lock);
-			msi_mark_dirty(def, &desc->slot,
-				       MSI_SYNC_MSG | MSI_SYNC_MASK | MSI_SYNC_FORCE);
+			msi_mark_dirty(def, &desc->slot, MSI_SYNC_ALL);
 			raw_spin_unlock_irq(&def->dirty_lock);
 		}
 		xa_unlock(&store->descs);
@@ -532,7 +678,7 @@ int msi_deferred_resume(struct msi_dev_store *store)
 		raw_spin_lock_irq(&def->dirty_lock);
 		frozen = def->frozen;
 		if (!frozen)
-			WRITE_ONCE(def->suspended, false);
+			WRITE_ONCE(store->storage.suspended, false);
 		raw_spin_unlock_irq(&def->dirty_lock);
 		if (frozen)
 			return -EIO;
@@ -542,7 +688,7 @@ int msi_deferred_resume(struct msi_dev_store *store)
 
 	raw_spin_lock_irq(&def->dirty_lock);
 	def->frozen = false;
-	WRITE_ONCE(def->suspended, false);
+	WRITE_ONCE(store->storage.suspended, false);
 	raw_spin_unlock_irq(&def->dirty_lock);
 	return __msi_deferred_sync_unlock(store, &new);
 }
@@ -562,7 +708,7 @@ void msi_deferred_restore(struct msi_dev_store *store)
 	int new;
 
 	/* It is resumed by whoever suspended it */
-	if (READ_ONCE(def->suspended))
+	if (msi_store_is_suspended(store))
 		return;
 
 	msi_deferred_mark_slots(store);
@@ -570,21 +716,6 @@ void msi_deferred_restore(struct msi_dev_store *store)
 		__msi_deferred_sync_unlock(store, &new);
 	else
 		queue_work(msi_wq, &def->work);
-}
-
-/**
- * msi_deferred_is_suspended - Check whether a deferred store is suspended
- * @store:	The store
- *
- * Context: Any context. A snapshot.
- *
- * Return: True if it is
- */
-bool msi_deferred_is_suspended(const struct msi_dev_store *store)
-{
-	const struct msi_deferred *def = READ_ONCE(store->deferred);
-
-	return def && READ_ONCE(def->suspended);
 }
 
 /**
@@ -609,10 +740,8 @@ void msi_deferred_get_state(const struct msi_dev_store *store, struct msi_slot *
 
 	raw_spin_lock_irqsave(&def->dirty_lock, flags);
 	*masked = slot->next_masked;
-	*dirty = slot->dirty;
 	/* What the device is being told it does not have yet */
-	if (def->syncing == slot)
-		*dirty |= MSI_SYNC_MSG | MSI_SYNC_MASK;
+	*dirty = slot->dirty | slot->posted;
 	raw_spin_unlock_irqrestore(&def->dirty_lock, flags);
 }
 
@@ -635,6 +764,7 @@ int msi_deferred_init(struct msi_dev_store *store)
 	raw_spin_lock_init(&def->dirty_lock);
 	INIT_LIST_HEAD(&def->dirty);
 	INIT_LIST_HEAD(&def->failed);
+	INIT_LIST_HEAD(&def->posted);
 	def->delay = MSI_RETRY_MIN;
 	INIT_WORK(&def->work, msi_deferred_work);
 	INIT_DELAYED_WORK(&def->retry, msi_deferred_retry);

@@ -18,8 +18,6 @@
  *				MSI_STORAGE_NO_MASK
  *   irq_unmask			unmask, unless		first, if MSI_PARENT_MASK
  *				MSI_STORAGE_NO_MASK
- *   the same while the		recorded, until the	first, if MSI_PARENT_MASK
- *   device has lost slots	slot is restored
  *   irq_ack			-			if MSI_PARENT_ACK
  *   irq_eoi			-			if MSI_PARENT_EOI
  *   irq_retrigger		-			the first which has it
@@ -40,6 +38,10 @@
  *   domain activate		write_msg		composes the message
  *   domain deactivate		mask, write_msg with	-
  *				an all zeros message
+ *
+ * While the slots of a direct store are lost, or the store is suspended, mask, unmask
+ * and write_msg are recorded, and carried out when the slot is restored. See
+ * msi_quiet_mask() and others.
  *
  * In a deferred store mask, unmask and write_msg are recorded, and irq_bus_lock and
  * irq_bus_sync_unlock are always there:
@@ -125,28 +127,6 @@ static void msi_slot_unmask_parent(struct irq_data *data)
 	msi_slot_unmask(data);
 }
 
-/*
- * While the device does not have its messages: What is unmasked is recorded, unless
- * the slot has been written again already. See msi_store_lose().
- */
-static void msi_slot_unmask_lost(struct irq_data *data)
-{
-	struct msi_slot *slot = data->chip_data;
-
-	if (!slot->dirty) {
-		msi_slot_unmask(data);
-		return;
-	}
-	trace_msi_mask(slot, false);
-	slot->masked = false;
-}
-
-static void msi_slot_unmask_lost_parent(struct irq_data *data)
-{
-	irq_chip_unmask_parent(data);
-	msi_slot_unmask_lost(data);
-}
-
 static void msi_slot_record_mask_parent(struct irq_data *data)
 {
 	msi_slot_record_mask(data);
@@ -200,6 +180,8 @@ void msi_store_lock(struct msi_dev_store *store)
 {
 	if (msi_store_has_bus_lock(store))
 		msi_store_lock_if(store, true);
+	else
+		WRITE_ONCE(store->owner, current);
 }
 
 /**
@@ -217,6 +199,8 @@ int msi_store_sync_unlock(struct msi_dev_store *store)
 		return msi_deferred_sync_unlock(store);
 	if (store->tmpl->ops->lock)
 		msi_store_end(store);
+	else
+		WRITE_ONCE(store->owner, NULL);
 	return 0;
 }
 
@@ -233,7 +217,9 @@ static bool msi_slot_bus_take(struct irq_data *data)
 		return false;
 
 	store = container_of(slot->storage, struct msi_dev_store, storage);
-	msi_store_lock(store);
+	if (!msi_store_has_bus_lock(store))
+		return true;
+	msi_store_lock_if(store, true);
 	if (READ_ONCE(data->chip)->irq_bus_sync_unlock)
 		return true;
 	msi_store_sync_unlock(store);
@@ -249,7 +235,9 @@ static bool msi_slot_bus_release(struct irq_data *data)
 {
 	struct msi_dev_store *store = irq_data_to_store(data);
 
-	if (msi_store_has_bus_lock(store) && READ_ONCE(store->owner) != current)
+	if (!msi_store_has_bus_lock(store))
+		return true;
+	if (READ_ONCE(store->owner) != current)
 		return false;
 	msi_store_sync_unlock(store);
 	return true;
@@ -311,14 +299,12 @@ static int msi_slot_set_affinity(struct irq_data *data,
 struct msi_chip_part {
 	void	(*mask[2])(struct irq_data *data);
 	void	(*unmask[2])(struct irq_data *data);
-	void	(*unmask_lost[2])(struct irq_data *data);
 	void	(*write_msg)(struct irq_data *data, struct msi_msg *msg);
 };
 
 static const struct msi_chip_part msi_direct_part = {
 	.mask		= { msi_slot_mask, msi_slot_mask_parent },
 	.unmask		= { msi_slot_unmask, msi_slot_unmask_parent },
-	.unmask_lost	= { msi_slot_unmask_lost, msi_slot_unmask_lost_parent },
 	.write_msg	= msi_slot_write_msg,
 };
 
@@ -468,7 +454,7 @@ void msi_slot_clear(struct msi_slot *slot)
 
 /**
  * msi_slot_restore - Write a slot again after the device has lost its state
- * @slot:	The slot, of a direct store
+ * @slot:	The slot, of a direct store. From here on its changes reach the device
  *
  * Context: The interrupt descriptor lock is held and interrupts are disabled.
  */
@@ -476,31 +462,12 @@ void msi_slot_restore(struct msi_slot *slot)
 {
 	bool can_mask = slot->storage->ops->mask;
 
+	slot->dirty = 0;
 	if (can_mask)
 		msi_op_mask(slot);
 	msi_op_write_msg(slot, &slot->msg);
-	slot->dirty = 0;
 	if (can_mask && !slot->masked)
 		msi_op_unmask(slot);
-}
-
-/**
- * msi_device_domain_set_lost - Choose what unmasks the slots of a store
- * @store:	The store, a direct one which can mask
- * @lost:	Slots which are dirty have no message and must not be unmasked
- *
- * Exchanges the callback, so that nothing has to be checked when nothing is lost.
- * Whoever is in the other one holds the interrupt descriptor lock.
- *
- * Context: Any context.
- */
-void msi_device_domain_set_lost(struct msi_dev_store *store, bool lost)
-{
-	struct msi_device_domain *dd = store->devdom;
-	bool mask_parent = dd->pops->flags & MSI_PARENT_MASK;
-
-	WRITE_ONCE(dd->chip.irq_unmask, lost ? msi_direct_part.unmask_lost[mask_parent] :
-					       msi_direct_part.unmask[mask_parent]);
 }
 
 /*
@@ -582,6 +549,8 @@ static const char *msi_template_error(const struct msi_storage_template *tmpl,
 		return "it has flags which do not exist";
 	if (!ops->lock != !ops->unlock)
 		return "the storage ops have only one of lock and unlock";
+	if (ops->complete && !ops->sync)
+		return "the storage ops complete what they do not post";
 	if (ops->sync) {
 		if (ops->write_msg || ops->mask || ops->unmask)
 			return "the storage ops are both direct and deferred";
@@ -594,6 +563,8 @@ static const char *msi_template_error(const struct msi_storage_template *tmpl,
 	} else if (tmpl->flags & MSI_STORAGE_NO_MASK) {
 		if (ops->mask || ops->unmask)
 			return "the storage ops can mask and it says that they cannot";
+		if (ops->set_cookie)
+			return "the storage ops change the cookie of a slot that is not masked";
 		if (tmpl->requires & MSI_PARENT_PCI_IMS)
 			return "the slots of an IMS have to be maskable";
 	} else if (!ops->mask || !ops->unmask) {
@@ -651,8 +622,42 @@ static const char *msi_parent_error(const struct msi_storage_template *tmpl,
 	return NULL;
 }
 
+/*
+ * The storage ops of a direct store whose slots must not be accessed: The core records what
+ * it has to carry out in msi_slot_restore(). The slot is not dirty any more then.
+ */
+static const struct msi_storage_ops *msi_template_ops(const struct msi_storage *storage)
+{
+	return container_of(storage, struct msi_dev_store, storage)->tmpl->ops;
+}
+
+static void msi_quiet_write_msg(struct msi_storage *storage, struct msi_slot *slot,
+				const struct msi_msg *msg)
+{
+	if (!slot->dirty)
+		msi_template_ops(storage)->write_msg(storage, slot, msg);
+}
+
+static void msi_quiet_mask(struct msi_storage *storage, struct msi_slot *slot)
+{
+	if (!slot->dirty)
+		msi_template_ops(storage)->mask(storage, slot);
+}
+
+static void msi_quiet_unmask(struct msi_storage *storage, struct msi_slot *slot)
+{
+	if (!slot->dirty)
+		msi_template_ops(storage)->unmask(storage, slot);
+}
+
 /* The storage ops of a device that is gone, see msi_device_gone() */
 static int msi_gone_init_slot(struct msi_storage *storage, struct msi_slot *slot)
+{
+	return -ENODEV;
+}
+
+static int msi_gone_set_cookie(struct msi_storage *storage, struct msi_slot *slot,
+			       const union msi_instance_cookie *cookie)
 {
 	return -ENODEV;
 }
@@ -666,6 +671,11 @@ static void msi_gone_set_mask(struct msi_storage *storage, struct msi_slot *slot
 
 static int msi_gone_sync(struct msi_storage *storage, struct msi_slot *slot,
 			 unsigned int what)
+{
+	return 0;
+}
+
+static int msi_gone_complete(struct msi_storage *storage, struct msi_slot *slot)
 {
 	return 0;
 }
@@ -721,10 +731,20 @@ int msi_store_init(struct device *dev, struct msi_dev_store *store,
 	store->storage.size = size;
 	store->storage.priv = priv;
 
+	store->quiet = *tmpl->ops;
+	store->quiet.is_masked = NULL;
+	store->quiet.write_msg = msi_quiet_write_msg;
+	if (tmpl->ops->mask)
+		store->quiet.mask = msi_quiet_mask;
+	if (tmpl->ops->unmask)
+		store->quiet.unmask = msi_quiet_unmask;
+
 	store->gone = *tmpl->ops;
 	store->gone.init_slot = msi_gone_init_slot;
 	store->gone.lock = NULL;
 	store->gone.is_masked = NULL;
+	if (tmpl->ops->set_cookie)
+		store->gone.set_cookie = msi_gone_set_cookie;
 	if (tmpl->ops->write_msg)
 		store->gone.write_msg = msi_gone_write_msg;
 	if (tmpl->ops->mask)
@@ -733,6 +753,8 @@ int msi_store_init(struct device *dev, struct msi_dev_store *store,
 		store->gone.unmask = msi_gone_set_mask;
 	if (tmpl->ops->sync)
 		store->gone.sync = msi_gone_sync;
+	if (tmpl->ops->complete)
+		store->gone.complete = msi_gone_complete;
 
 	WRITE_ONCE(store->storage.ops, tmpl->ops);
 	/* msi_device_gone() exchanges the ops of a store that has a template */

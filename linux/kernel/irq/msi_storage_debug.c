@@ -118,6 +118,12 @@ static void msi_check_mask(struct msi_slot *slot, bool masked, const char *op,
 		msi_report(slot->storage, slot, op, rule);
 }
 
+static void msi_check_synced_mask(const struct msi_context *ctx, struct msi_slot *slot)
+{
+	msi_check_mask(slot, slot->masked, ctx->op, slot->masked ?
+		       MSI_CONTRACT_NOT_MASKED : MSI_CONTRACT_NOT_UNMASKED);
+}
+
 /* msi_op_result() makes an error of it */
 static void msi_check_result(const struct msi_context *ctx, int ret)
 {
@@ -148,6 +154,18 @@ void msi_debug_free_slot(struct msi_slot *slot)
 	msi_leave(&ctx);
 }
 
+int msi_debug_set_cookie(struct msi_slot *slot, const union msi_instance_cookie *cookie)
+{
+	MSI_CONTEXT(slot->storage, slot, "set_cookie", !slot->storage->ops->sync);
+	int ret;
+
+	msi_enter(&ctx);
+	ret = slot->storage->ops->set_cookie(slot->storage, slot, cookie);
+	msi_leave(&ctx);
+	msi_check_result(&ctx, ret);
+	return ret;
+}
+
 void msi_debug_write_msg(struct msi_slot *slot, const struct msi_msg *msg)
 {
 	MSI_CONTEXT(slot->storage, slot, "write_msg", true);
@@ -157,7 +175,9 @@ void msi_debug_write_msg(struct msi_slot *slot, const struct msi_msg *msg)
 	msi_enter(&ctx);
 	ops->write_msg(slot->storage, slot, msg);
 	msi_leave(&ctx);
-	msi_check_mask(slot, masked, ctx.op, MSI_CONTRACT_MASK_STATE);
+	/* The ops can have been exchanged meanwhile */
+	if (ops->is_masked)
+		msi_check_mask(slot, masked, ctx.op, MSI_CONTRACT_MASK_STATE);
 }
 
 void msi_debug_mask(struct msi_slot *slot)
@@ -189,9 +209,22 @@ int msi_debug_sync(struct msi_slot *slot, unsigned int what)
 	ret = slot->storage->ops->sync(slot->storage, slot, what);
 	msi_leave(&ctx);
 	msi_check_result(&ctx, ret);
-	if (!ret && (what & MSI_SYNC_MASK))
-		msi_check_mask(slot, slot->masked, ctx.op, slot->masked ?
-			       MSI_CONTRACT_NOT_MASKED : MSI_CONTRACT_NOT_UNMASKED);
+	if (!ret && (what & MSI_SYNC_MASK) && !slot->storage->ops->complete)
+		msi_check_synced_mask(&ctx, slot);
+	return ret;
+}
+
+int msi_debug_complete(struct msi_slot *slot)
+{
+	MSI_CONTEXT(slot->storage, slot, "complete", false);
+	int ret;
+
+	msi_enter(&ctx);
+	ret = slot->storage->ops->complete(slot->storage, slot);
+	msi_leave(&ctx);
+	msi_check_result(&ctx, ret);
+	if (!ret && (slot->posted & MSI_SYNC_MASK))
+		msi_check_synced_mask(&ctx, slot);
 	return ret;
 }
 

@@ -552,8 +552,10 @@ static void msi_test_send(struct irq_work *work)
 	raw_spin_lock(&hw->lock);
 	msg = s->msg;
 	send = s->used && s->pending && !s->masked;
-	if (send)
+	if (send) {
 		s->pending = false;
+		s->sent = s->cookie;
+	}
 	raw_spin_unlock(&hw->lock);
 
 	if (!send)
@@ -576,6 +578,20 @@ static void msi_test_set_mask(struct msi_test_hw *hw, struct msi_test_slot *s, b
 
 	if (send)
 		irq_work_queue(&s->work);
+}
+
+/* The slot gets the cookie which it is to have */
+static void msi_test_update_cookie(struct msi_test_hw *hw, struct msi_test_slot *s)
+{
+	unsigned long flags;
+	bool wrong;
+
+	raw_spin_lock_irqsave(&hw->lock, flags);
+	wrong = s->cookie.value != s->kept.value && !s->masked;
+	s->cookie = s->kept;
+	raw_spin_unlock_irqrestore(&hw->lock, flags);
+	if (wrong)
+		msi_test_called(hw->mt, "[cookie of an unmasked slot]");
 }
 
 static void msi_test_set_msg(struct msi_test_hw *hw, struct msi_test_slot *s,
@@ -647,6 +663,7 @@ int msi_test_op_init_slot(struct msi_storage *storage, struct msi_slot *slot)
 	s->index = slot->index;
 	s->syncs = 0;
 	s->cookie = slot->cookie;
+	s->kept = slot->cookie;
 	memset(&s->msg, 0, sizeof(s->msg));
 	s->work = IRQ_WORK_INIT_HARD(msi_test_send);
 	hw->used++;
@@ -684,6 +701,7 @@ void msi_test_op_mask(struct msi_storage *storage, struct msi_slot *slot)
 
 	msi_test_called(hw->mt, "mask(%u)%s", slot->index, msi_test_op_not_atomic(slot));
 	msi_test_set_mask(hw, slot->priv, true);
+	msi_test_update_cookie(hw, slot->priv);
 }
 
 void msi_test_op_unmask(struct msi_storage *storage, struct msi_slot *slot)
@@ -691,7 +709,50 @@ void msi_test_op_unmask(struct msi_storage *storage, struct msi_slot *slot)
 	struct msi_test_hw *hw = storage_to_hw(storage);
 
 	msi_test_called(hw->mt, "unmask(%u)%s", slot->index, msi_test_op_not_atomic(slot));
+	msi_test_update_cookie(hw, slot->priv);
 	msi_test_set_mask(hw, slot->priv, false);
+}
+
+int msi_test_op_set_cookie(struct msi_storage *storage, struct msi_slot *slot,
+			   const union msi_instance_cookie *cookie)
+{
+	struct msi_test_hw *hw = storage_to_hw(storage);
+	struct msi_test_slot *s = slot->priv;
+	char text[20] = "none";
+
+	if (cookie)
+		snprintf(text, sizeof(text), "%llx", cookie->value);
+	msi_test_called(hw->mt, "cookie(%u)=%s%s", slot->index, text,
+			hw->offline || s->masked ? "" : "[unmasked]");
+	if (hw->cookie_hook)
+		hw->cookie_hook(hw, slot);
+	if (cookie && hw->bad_cookie && cookie->value == hw->bad_cookie)
+		return -EINVAL;
+	s->kept = cookie ? *cookie : (union msi_instance_cookie){ };
+	return 0;
+}
+
+/* What there is to do is done when sync() returns, or complete() */
+static int msi_test_carry_out(struct msi_test_hw *hw, struct msi_slot *slot, unsigned int what)
+{
+	struct msi_test_slot *s = slot->priv;
+	int ret = 0;
+
+	if (hw->sync_index == MSI_ANY_INDEX || hw->sync_index == slot->index)
+		ret = hw->sync_ret;
+	if (ret)
+		return ret;
+
+	s->syncs++;
+	if (what & MSI_SYNC_MASK && slot->masked)
+		msi_test_set_mask(hw, s, true);
+	if (what & MSI_SYNC_MSG)
+		msi_test_set_msg(hw, s, &slot->msg);
+	if ((what & MSI_SYNC_MSG) && (what & MSI_SYNC_MASK))
+		msi_test_update_cookie(hw, s);
+	if (what & MSI_SYNC_MASK && !slot->masked)
+		msi_test_set_mask(hw, s, false);
+	return 0;
 }
 
 int msi_test_op_sync(struct msi_storage *storage, struct msi_slot *slot, unsigned int what)
@@ -699,7 +760,10 @@ int msi_test_op_sync(struct msi_storage *storage, struct msi_slot *slot, unsigne
 	struct msi_test_hw *hw = storage_to_hw(storage);
 	struct msi_test_slot *s = slot->priv;
 	char msg[16] = "", mask[8] = "";
-	int ret = 0;
+	int ret;
+
+	if (storage->ops->complete && hw->posts == hw->room)
+		return -EAGAIN;
 
 	if (what & MSI_SYNC_MSG)
 		snprintf(msg, sizeof(msg), ",msg=%x", slot->msg.data);
@@ -714,17 +778,27 @@ int msi_test_op_sync(struct msi_storage *storage, struct msi_slot *slot, unsigne
 	hw->syncing = true;
 	if (hw->sync_hook)
 		hw->sync_hook(hw, slot);
-	if (hw->sync_index == MSI_ANY_INDEX || hw->sync_index == slot->index)
-		ret = hw->sync_ret;
-	if (!ret) {
-		s->syncs++;
-		if (what & MSI_SYNC_MSG)
-			msi_test_set_msg(hw, s, &slot->msg);
-		if (what & MSI_SYNC_MASK)
-			msi_test_set_mask(hw, s, slot->masked);
+	if (storage->ops->complete) {
+		hw->posted[hw->posts++] = slot;
+		ret = 0;
+	} else {
+		ret = msi_test_carry_out(hw, slot, what);
 	}
 	hw->syncing = false;
 	return ret;
+}
+
+static int msi_test_op_complete(struct msi_storage *storage, struct msi_slot *slot)
+{
+	struct msi_test_hw *hw = storage_to_hw(storage);
+
+	msi_test_called(hw->mt, "done(%u)%s%s", slot->index, msi_test_op_not_task(storage),
+			hw->posts && hw->posted[0] == slot ? "" : "[not the oldest]");
+	if (hw->posts)
+		memmove(hw->posted, hw->posted + 1, --hw->posts * sizeof(*hw->posted));
+	if (hw->done_hook)
+		hw->done_hook(hw, slot);
+	return msi_test_carry_out(hw, slot, slot->posted);
 }
 
 void msi_test_op_lock(struct msi_storage *storage)
@@ -770,6 +844,7 @@ void msi_test_op_release(struct msi_storage *storage)
 
 #define MSI_TEST_OPS_DIRECT						\
 	MSI_TEST_OPS_SLOT,						\
+	.set_cookie	= msi_test_op_set_cookie,			\
 	.write_msg	= msi_test_op_write_msg,			\
 	.mask		= msi_test_op_mask,				\
 	.unmask		= msi_test_op_unmask,				\
@@ -781,6 +856,7 @@ void msi_test_op_release(struct msi_storage *storage)
 
 #define MSI_TEST_OPS_DEFERRED						\
 	MSI_TEST_OPS_SLOT,						\
+	.set_cookie	= msi_test_op_set_cookie,			\
 	.sync		= msi_test_op_sync,				\
 	.is_masked	= msi_test_op_is_masked
 
@@ -815,6 +891,12 @@ static const struct msi_storage_ops msi_test_deferred_lock_ops = {
 	MSI_TEST_OPS_LOCK,
 };
 
+static const struct msi_storage_ops msi_test_deferred_post_ops = {
+	MSI_TEST_OPS_DEFERRED,
+	MSI_TEST_OPS_LOCK,
+	.complete	= msi_test_op_complete,
+};
+
 #define MSI_TEST_TEMPLATE(_name, _requires, _flags, _ops) {		\
 	.name		= _name,					\
 	.mode		= "test",					\
@@ -847,6 +929,9 @@ const struct msi_storage_template msi_test_templates[MSI_TEST_TEMPLATES] = {
 	[MSI_TEST_DIRECT_EARLY] =
 		MSI_TEST_TEMPLATE("direct-early", MSI_PARENT_PCI_IMS, MSI_STORAGE_ACTIVATE_EARLY,
 				  msi_test_direct_ops),
+	[MSI_TEST_DEFERRED_POST] =
+		MSI_TEST_TEMPLATE("deferred-post", MSI_PARENT_PCI_IMS, 0,
+				  msi_test_deferred_post_ops),
 };
 
 /**
@@ -858,6 +943,7 @@ void msi_test_hw_init(struct msi_test *mt, struct msi_test_hw *hw)
 {
 	hw->mt = mt;
 	hw->sync_index = MSI_ANY_INDEX;
+	hw->room = 4;
 	raw_spin_lock_init(&hw->lock);
 	mutex_init(&hw->mutex);
 }
@@ -899,6 +985,13 @@ struct msi_map msi_test_alloc(struct msi_test *mt, int id, unsigned int index)
 	if (index != MSI_ANY_INDEX)
 		KUNIT_EXPECT_EQ(mt->test, map.index, index);
 	return map;
+}
+
+/* A batch of interrupts at any indices. Returns what msi_store_alloc_irqs() does */
+int msi_test_alloc_irqs(struct msi_test *mt, int id, unsigned int min, unsigned int max,
+			struct msi_map *maps)
+{
+	return msi_store_alloc_irqs(mt->dev, id, MSI_ANY_INDEX, min, max, NULL, NULL, maps);
 }
 
 /**

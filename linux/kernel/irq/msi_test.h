@@ -19,6 +19,8 @@
  *   mask(3)			mask of slot 3
  *   msg(3)=101			write_msg of slot 3, the data is 0x101
  *   sync(3,msg=101,mask=1)	sync of slot 3, both
+ *   done(3)			complete of slot 3
+ *   cookie(3)=5		set_cookie of slot 3
  *   p.mask			irq_mask of the parent's interrupt chip
  *
  * A call which is not as it has to be has a remark in square brackets behind it,
@@ -42,7 +44,7 @@
 #define MSI_TEST_PREPARED	0x5a000000
 #define MSI_TEST_PREPARED_SIZE	0x00ffffff
 
-#define MSI_TEST_TEXT_SIZE	2048
+#define MSI_TEST_TEXT_SIZE	4096
 #define MSI_TEST_SLOTS		128
 
 struct msi_test;
@@ -111,7 +113,9 @@ struct msi_test_parent {
  * @index:	Index in the store
  * @syncs:	How often it was synced
  * @msg:	What it sends
- * @cookie:	The cookie which it was initialized with
+ * @cookie:	The cookie which it has
+ * @kept:	The cookie which it is to have, as its storage ops know it
+ * @sent:	The cookie which it had when it has last sent
  * @hw:		The hardware which the slot is in
  * @work:	Sends the message from hard interrupt context
  */
@@ -123,6 +127,8 @@ struct msi_test_slot {
 	unsigned int			syncs;
 	struct msi_msg			msg;
 	union msi_instance_cookie	cookie;
+	union msi_instance_cookie	kept;
+	union msi_instance_cookie	sent;
 	struct msi_test_hw		*hw;
 	struct irq_work			work;
 };
@@ -141,13 +147,18 @@ struct msi_test_slot {
  * @suspends:		The store is suspended and resumed at any time, and not locked while
  *			it is suspended
  * @released:		How often the store was released
- * @bad_cookie:		init_slot refuses this cookie, if it is not 0
+ * @bad_cookie:		init_slot and set_cookie refuse this cookie, if it is not 0
  * @init_ret:		What init_slot() returns
  * @sync_ret:		What sync() returns
  * @sync_index:		The only slot which @sync_ret is for, or %MSI_ANY_INDEX
  * @sync_hook:		Called by sync() before it does anything
  * @init_hook:		The same for init_slot()
  * @free_hook:		The same for free_slot()
+ * @cookie_hook:	The same for set_cookie()
+ * @done_hook:		The same for complete()
+ * @room:		How many slots can be posted
+ * @posted:		These, the oldest one first
+ * @posts:		How many there are
  */
 struct msi_test_hw {
 	struct msi_test		*mt;
@@ -167,6 +178,11 @@ struct msi_test_hw {
 	void			(*sync_hook)(struct msi_test_hw *hw, struct msi_slot *slot);
 	void			(*init_hook)(struct msi_test_hw *hw, struct msi_slot *slot);
 	void			(*free_hook)(struct msi_test_hw *hw, struct msi_slot *slot);
+	void			(*cookie_hook)(struct msi_test_hw *hw, struct msi_slot *slot);
+	void			(*done_hook)(struct msi_test_hw *hw, struct msi_slot *slot);
+	unsigned int		room;
+	struct msi_slot		*posted[8];
+	unsigned int		posts;
 };
 
 /**
@@ -218,6 +234,8 @@ enum msi_test_kind {
 	MSI_TEST_DEFERRED_DRIVER = MSI_TEST_KINDS,
 	/* The message is written early. Otherwise as MSI_TEST_DIRECT */
 	MSI_TEST_DIRECT_EARLY,
+	/* Several slots are posted. Otherwise as MSI_TEST_DEFERRED_LOCK */
+	MSI_TEST_DEFERRED_POST,
 	MSI_TEST_TEMPLATES
 };
 
@@ -245,6 +263,8 @@ void msi_test_op_write_msg(struct msi_storage *storage, struct msi_slot *slot,
 			   const struct msi_msg *msg);
 void msi_test_op_mask(struct msi_storage *storage, struct msi_slot *slot);
 void msi_test_op_unmask(struct msi_storage *storage, struct msi_slot *slot);
+int msi_test_op_set_cookie(struct msi_storage *storage, struct msi_slot *slot,
+			   const union msi_instance_cookie *cookie);
 int msi_test_op_sync(struct msi_storage *storage, struct msi_slot *slot, unsigned int what);
 void msi_test_op_lock(struct msi_storage *storage);
 void msi_test_op_unlock(struct msi_storage *storage);
@@ -275,6 +295,8 @@ void msi_test_unbind(struct msi_test *mt);
 int msi_test_create(struct msi_test *mt, enum msi_test_kind kind, unsigned int size,
 		    struct msi_test_hw *hw);
 struct msi_map msi_test_alloc(struct msi_test *mt, int id, unsigned int index);
+int msi_test_alloc_irqs(struct msi_test *mt, int id, unsigned int min, unsigned int max,
+			struct msi_map *maps);
 struct msi_dev_store *msi_test_store(struct msi_test *mt, int id);
 struct msi_slot *msi_test_irq_slot(unsigned int irq);
 struct msi_test_slot *msi_test_find(struct msi_test_hw *hw, unsigned int index);

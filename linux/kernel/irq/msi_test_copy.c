@@ -230,7 +230,7 @@ static int walk_allocate(struct msi_desc *desc, void *arg)
 	map[0] = msi_store_alloc_irq(dev, w->id, MSI_ANY_INDEX, NULL, NULL);
 	KUNIT_EXPECT_EQ(test, map[0].index, -EDEADLK);
 	KUNIT_EXPECT_EQ(test, map[0].virq, 0);
-	KUNIT_EXPECT_EQ(test, msi_store_alloc_irqs(dev, w->id, 1, 2, NULL, NULL, map), -EDEADLK);
+	KUNIT_EXPECT_EQ(test, msi_test_alloc_irqs(w->mt, w->id, 1, 2, map), -EDEADLK);
 	KUNIT_EXPECT_EQ(test, msi_create_store(dev, &msi_test_templates[MSI_TEST_DIRECT], 1,
 					       &w->mt->hw), -EDEADLK);
 	KUNIT_EXPECT_EQ(test, msi_domain_alloc_irqs(w->mt->parent.domain, dev, 1), -EDEADLK);
@@ -238,6 +238,9 @@ static int walk_allocate(struct msi_desc *desc, void *arg)
 	KUNIT_EXPECT_EQ(test, again, -EDEADLK);
 	KUNIT_EXPECT_EQ(test, msi_store_suspend(dev, w->id, true), -EDEADLK);
 	KUNIT_EXPECT_EQ(test, msi_store_resume(dev, w->id), -EDEADLK);
+	map[0] = (struct msi_map){ .index = msi_desc_index(desc), .virq = msi_desc_irq(desc) };
+	KUNIT_EXPECT_EQ(test, msi_store_set_cookie(dev, w->id, map[0], NULL), -EDEADLK);
+	KUNIT_EXPECT_EQ(test, msi_store_restore_irq(dev, w->id, map[0]), -EDEADLK);
 
 	/* Another task has to wait, and nothing else */
 	queue_work(system_unbound_wq, &w->work);

@@ -40,8 +40,7 @@ static struct deferred *deferred_init(struct kunit *test)
 	d->mt->parent.deliver = true;
 	d->id = msi_test_create(d->mt, MSI_TEST_DEFERRED_LOCK, 8, d->hw);
 	d->store = msi_test_store(d->mt, d->id);
-	KUNIT_ASSERT_EQ(test, msi_store_alloc_irqs(d->mt->dev, d->id, IRQS, IRQS, NULL, NULL,
-						   d->maps), IRQS);
+	KUNIT_ASSERT_EQ(test, msi_test_alloc_irqs(d->mt, d->id, IRQS, IRQS, d->maps), IRQS);
 	msi_test_log_reset(d->mt);
 	return d;
 }
@@ -653,7 +652,7 @@ static void deferred_error_of_another(struct kunit *test)
 		msi_store_free_irq(d->mt->dev, d->id, map);
 
 	set_mask(d, 0, true);
-	ret = msi_store_alloc_irqs(d->mt->dev, d->id, 2, 2, NULL, NULL, maps);
+	ret = msi_test_alloc_irqs(d->mt, d->id, 2, 2, maps);
 	KUNIT_EXPECT_EQ(test, ret, 2);
 	if (ret == 2)
 		msi_store_free_irqs(d->mt->dev, d->id, maps, 2);
@@ -677,20 +676,20 @@ static void deferred_suspended(struct kunit *test)
 	set_mask(d, 3, false);
 	KUNIT_EXPECT_EQ(test, msi_store_suspend(d->mt->dev, d->id, true), 0);
 	KUNIT_EXPECT_FALSE(test, hw_slot(d, 3)->masked);
-	KUNIT_EXPECT_TRUE(test, msi_deferred_is_suspended(d->store));
+	KUNIT_EXPECT_TRUE(test, msi_store_is_suspended(d->store));
 	d->hw->offline = true;
 	msi_test_log_reset(d->mt);
 
 	KUNIT_EXPECT_EQ(test, msi_store_suspend(d->mt->dev, d->id, true), 0);
 	msi_restore_stores(d->mt->dev);
-	KUNIT_EXPECT_TRUE(test, msi_deferred_is_suspended(d->store));
+	KUNIT_EXPECT_TRUE(test, msi_store_is_suspended(d->store));
 	free_irq(d->maps[1].virq, d->mt);
 	deferred_request(d, 2);
 	disable_irq(d->maps[0].virq);
 	msi_test_fire(d->mt, d->hw, 0);
 	set_mask(d, 3, true);
 	map = msi_test_alloc(d->mt, d->id, 7);
-	KUNIT_ASSERT_EQ(test, msi_store_alloc_irqs(d->mt->dev, d->id, 2, 2, NULL, NULL, maps), 2);
+	KUNIT_ASSERT_EQ(test, msi_test_alloc_irqs(d->mt, d->id, 2, 2, maps), 2);
 	msi_store_free_irqs(d->mt->dev, d->id, maps, 2);
 	msleep(300);
 	KUNIT_EXPECT_EQ(test, count_log(d->mt, "sync"), 0);
@@ -704,7 +703,7 @@ static void deferred_suspended(struct kunit *test)
 	d->hw->offline = false;
 	msi_test_log_reset(d->mt);
 	KUNIT_EXPECT_EQ(test, msi_store_resume(d->mt->dev, d->id), 0);
-	KUNIT_EXPECT_FALSE(test, msi_deferred_is_suspended(d->store));
+	KUNIT_EXPECT_FALSE(test, msi_store_is_suspended(d->store));
 	KUNIT_EXPECT_EQ(test, count_log(d->mt, "sync"), IRQS + 1);
 	KUNIT_EXPECT_EQ(test, count_log(d->mt, "sync(0,msg=100,mask=1)"), 1);
 	KUNIT_EXPECT_EQ(test, count_log(d->mt, "sync(1,msg=0,mask=1)"), 1);

@@ -266,7 +266,8 @@ static int run_batch(struct fault *f)
 	union msi_instance_cookie cookies[FAULT_IRQS] = { };
 	int n;
 
-	n = msi_store_alloc_irqs(f->mt->dev, f->id, FAULT_IRQS, FAULT_IRQS, NULL, cookies, f->maps);
+	n = msi_store_alloc_irqs(f->mt->dev, f->id, MSI_ANY_INDEX, FAULT_IRQS, FAULT_IRQS, NULL,
+				 cookies, f->maps);
 	return n < 0 ? n : 0;
 }
 
@@ -275,7 +276,8 @@ static int run_batch_affinity(struct fault *f)
 	struct irq_affinity affd = { .pre_vectors = 1 };
 	int n;
 
-	n = msi_store_alloc_irqs(f->mt->dev, f->id, FAULT_IRQS, FAULT_IRQS, &affd, NULL, f->maps);
+	n = msi_store_alloc_irqs(f->mt->dev, f->id, MSI_ANY_INDEX, FAULT_IRQS, FAULT_IRQS, &affd,
+				 NULL, f->maps);
 	return n < 0 ? n : 0;
 }
 

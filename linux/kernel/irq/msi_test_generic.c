@@ -42,6 +42,7 @@
  * @slots:	What the device knows of them
  * @posted:	Writes which nobody knows the arrival of
  * @accesses:	Accesses to the device
+ * @changes:	Bits of the control word that the device has set
  * @order:	When a field of a slot in MMIO space was written last
  * @gone:	Reads return all ones
  * @breach:	What was broken
@@ -56,6 +57,7 @@ struct generic_device {
 	u32				slots[GENERIC_NR * GENERIC_STRIDE / sizeof(u32)];
 	unsigned int			posted;
 	unsigned int			accesses;
+	u32				changes;
 	unsigned int			order[GENERIC_STRIDE / sizeof(u32)];
 	bool				gone;
 	const char			*breach;
@@ -147,6 +149,11 @@ static void generic_write(void *priv, unsigned int offset, int size, unsigned lo
 	if (field != gd->layout->ctrl && !generic_masked(gd, index))
 		generic_breach(gd, "message changed while unmasked");
 	gd->order[field / sizeof(u32)] = gd->accesses;
+	if (field == gd->layout->ctrl) {
+		u32 old = *generic_field(gd->slots, index, field);
+
+		val = (val & ~gd->layout->w1c) | (old & gd->layout->w1c & ~val);
+	}
 	*generic_field(gd->slots, index, field) = val;
 	if (wide)
 		*generic_field(gd->slots, index, field + sizeof(u32)) = val >> 32;
@@ -248,11 +255,13 @@ static int generic_suite_init(struct kunit_suite *suite)
  * @what:	What is special with it
  * @in_memory:	The slots are in memory
  * @layout:	The layout
+ * @has_base:	The core knows where slots in memory are
  */
 struct generic_row {
 	const char		*what;
 	bool			in_memory;
 	struct ims_table_layout	layout;
+	bool			has_base;
 };
 
 #define GENERIC_LAYOUT(_lo, _hi, _data, _ctrl, _flags, _mask, ...)		\
@@ -273,11 +282,22 @@ static const struct generic_row generic_rows[] = {
 	{ "table, PASID", false,
 	  GENERIC_LAYOUT(0, 4, 8, 12, IMS_TABLE_PASID, BIT(24), .pasid_shift = 2,
 			 .pasid_enable = BIT(31)) },
+	{ "table, PASID always", false,
+	  GENERIC_LAYOUT(0, 4, 8, 12, IMS_TABLE_PASID, BIT(24), .pasid_shift = 2) },
+	{ "table, live bits", false,
+	  GENERIC_LAYOUT(0, 4, 8, 12, 0, BIT(0), .live = BIT(1) | BIT(4), .pending = BIT(1)) },
+	{ "table, bits cleared by 1", false,
+	  GENERIC_LAYOUT(0, 4, 8, 12, IMS_TABLE_MASK_CLEAR, BIT(0), .w1c = BIT(1) | BIT(4),
+			 .pending = BIT(1)) },
 	{ "memory", true, GENERIC_LAYOUT(0, 4, 8, 12, 0, BIT(0)) },
 	{ "memory, clear masks", true,
 	  GENERIC_LAYOUT(4, 20, 0, 28, IMS_TABLE_MASK_CLEAR, BIT(31)) },
 	{ "memory, data first", true, GENERIC_LAYOUT(0, 4, 8, 12, IMS_TABLE_DATA_FIRST, BIT(3)) },
 	{ "memory, wide", true, GENERIC_LAYOUT(8, 0, 16, 0, IMS_TABLE_ADDR_64, BIT(0)) },
+	{ "memory, base", true, GENERIC_LAYOUT(0, 4, 8, 12, 0, BIT(0)), true },
+	{ "memory, PASID", true,
+	  GENERIC_LAYOUT(0, 4, 8, 12, IMS_TABLE_PASID, BIT(24), .pasid_shift = 2,
+			 .pasid_enable = BIT(31)), true },
 };
 
 static void generic_describe(const struct generic_row *row, char *desc)
@@ -288,22 +308,20 @@ static void generic_describe(const struct generic_row *row, char *desc)
 KUNIT_ARRAY_PARAM(generic, generic_rows, generic_describe);
 
 /* Create a store for a layout. The test is over if that fails */
-static struct msi_storage *generic_create(struct kunit *test, const struct generic_row *row,
-					  const bool *stopped)
+static struct msi_storage *generic_create(struct kunit *test, const struct generic_row *row)
 {
 	struct generic_device *gd = generic;
 	const struct ims_table_desc table = {
 		.base		= gd->regs,
+		.length		= sizeof(gd->slots),
 		.nr_slots	= GENERIC_NR,
 		.layout		= &row->layout,
-		.stopped	= stopped,
 	};
-	const struct ims_mem_desc mem = {
+	struct ims_mem_desc mem = {
 		.nr_slots	= GENERIC_NR,
 		.first		= GENERIC_FIRST,
 		.layout		= &row->layout,
 		.notify		= gd->regs + GENERIC_NOTIFY,
-		.stopped	= stopped,
 	};
 	struct msi_dev_store *store;
 	int id;
@@ -312,6 +330,10 @@ static struct msi_storage *generic_create(struct kunit *test, const struct gener
 	if (row->in_memory) {
 		gd->mem = kunit_kzalloc(test, sizeof(gd->slots), GFP_KERNEL);
 		KUNIT_ASSERT_NOT_NULL(test, gd->mem);
+	}
+	if (row->has_base) {
+		mem.base = gd->mem;
+		mem.length = sizeof(gd->slots);
 	}
 
 	id = row->in_memory ? pci_create_ims_mem_store(gd->pdev, &mem) :
@@ -338,11 +360,15 @@ static void generic_slot(struct generic_device *gd, struct msi_storage *storage,
 	if (layout->flags & IMS_TABLE_PASID) {
 		ctrl |= 0x12345 << layout->pasid_shift;
 		slot->cookie.value = GENERIC_PASID;
+		slot->has_cookie = true;
 	}
 	memset(gd->slots, 0, sizeof(gd->slots));
-	*generic_field(slots, index, layout->ctrl) = ctrl;
+	*generic_field(slots, index, layout->ctrl) = ctrl | gd->changes | layout->pending;
 	if (gd->mem) {
-		slot->cookie.ptr = generic_field(gd->mem, index, 0);
+		if (!(layout->flags & IMS_TABLE_PASID)) {
+			slot->cookie.ptr = generic_field(gd->mem, index, 0);
+			slot->has_cookie = true;
+		}
 		/* Unless it is notified, the slot is masked for the device */
 		*generic_field(gd->slots, index, layout->ctrl) =
 			layout->flags & IMS_TABLE_MASK_CLEAR ? 0 : layout->mask;
@@ -365,7 +391,7 @@ static void generic_expect(struct kunit *test, struct msi_slot *slot, bool maske
 		ctrl |= layout->mask;
 	if (pasid)
 		ctrl |= pasid << layout->pasid_shift | layout->pasid_enable;
-	*generic_field(want, slot->index, layout->ctrl) = ctrl;
+	*generic_field(want, slot->index, layout->ctrl) = ctrl | gd->changes;
 	*generic_field(want, slot->index, layout->addr_lo) = msg->address_lo;
 	*generic_field(want, slot->index, hi) = msg->address_hi;
 	*generic_field(want, slot->index, layout->data) = msg->data;
@@ -391,7 +417,7 @@ static const struct msi_msg generic_second_msg = {
 static void generic_life(struct kunit *test)
 {
 	const struct generic_row *row = test->param_value;
-	struct msi_storage *storage = generic_create(test, row, NULL);
+	struct msi_storage *storage = generic_create(test, row);
 	const struct ims_table_layout *layout = &row->layout;
 	const u32 pasid = layout->flags & IMS_TABLE_PASID ? GENERIC_PASID : 0;
 	const struct msi_storage_ops *ops = storage->ops;
@@ -420,13 +446,56 @@ static void generic_life(struct kunit *test)
 		generic_expect(test, &slot, true, pasid, &generic_second_msg, true);
 
 		ops->write_msg(storage, &slot, &none);
-		if (ops->free_slot)
+		/* The core could not mask it, while the slots were left alone */
+		if (ops->free_slot) {
+			ops->unmask(storage, &slot);
 			ops->free_slot(storage, &slot);
+		}
 		KUNIT_EXPECT_EQ(test, !!ops->free_slot, !!pasid);
 		generic_expect(test, &slot, true, 0, &none, true);
 		if (gd->mem)
 			memset(gd->mem, 0, sizeof(gd->slots));
 	}
+}
+
+/* What the device has in its bits stays there, but for what an earlier owner has left */
+static void generic_volatile(struct kunit *test)
+{
+	const struct generic_row *row = test->param_value;
+	const u32 other = (row->layout.live | row->layout.w1c) & ~row->layout.pending;
+	struct msi_storage *storage = generic_create(test, row);
+	const struct msi_storage_ops *ops = storage->ops;
+	struct generic_device *gd = generic;
+	struct msi_slot slot;
+	u32 *ctrl;
+
+	if (!row->layout.pending)
+		kunit_skip(test, "there is no such bit");
+
+	gd->changes = other;
+	generic_slot(gd, storage, &slot, 1);
+	KUNIT_ASSERT_EQ(test, ops->init_slot(storage, &slot), 0);
+	generic_expect(test, &slot, true, 0, &(struct msi_msg){ }, true);
+
+	/* An event that comes in while it is masked */
+	ctrl = generic_field(gd->slots, 1, row->layout.ctrl);
+	*ctrl |= row->layout.pending;
+	gd->changes |= row->layout.pending;
+	ops->mask(storage, &slot);
+	ops->write_msg(storage, &slot, &generic_first_msg);
+	generic_expect(test, &slot, true, 0, &generic_first_msg, true);
+	ops->unmask(storage, &slot);
+	generic_expect(test, &slot, false, 0, &generic_first_msg, false);
+	ops->write_msg(storage, &slot, &generic_second_msg);
+	generic_expect(test, &slot, false, 0, &generic_second_msg, true);
+
+	/* And has been sent */
+	*ctrl &= ~(row->layout.pending | other);
+	gd->changes = 0;
+	ops->mask(storage, &slot);
+	ops->unmask(storage, &slot);
+	ops->mask(storage, &slot);
+	generic_expect(test, &slot, true, 0, &generic_second_msg, true);
 }
 
 /* A device that must not be accessed is not, and the slot is right later */
@@ -471,10 +540,11 @@ static void generic_back(struct kunit *test, struct msi_slot *slot)
 
 static void generic_unreachable(struct kunit *test)
 {
-	bool stopped = false;
-	struct msi_storage *storage = generic_create(test, test->param_value, &stopped);
+	struct msi_storage *storage = generic_create(test, test->param_value);
+	const struct msi_storage_ops *ops = storage->ops;
 	struct generic_device *gd = generic;
-	struct msi_slot slot;
+	struct msi_slot slot, other;
+	unsigned int before;
 
 	generic_slot(gd, storage, &slot, 1);
 	KUNIT_ASSERT_EQ(test, storage->ops->init_slot(storage, &slot), 0);
@@ -484,15 +554,24 @@ static void generic_unreachable(struct kunit *test)
 	gd->pdev->current_state = PCI_D0;
 	generic_back(test, &slot);
 
-	gd->pdev->error_state = pci_channel_io_perm_failure;
-	generic_away(test, &slot);
+	/* While an error is recovered the slots are written again */
 	gd->pdev->error_state = pci_channel_io_frozen;
 	generic_back(test, &slot);
 	gd->pdev->error_state = pci_channel_io_normal;
 
-	stopped = true;
-	generic_away(test, &slot);
-	stopped = false;
+	/* What the core invokes all the same while a store is suspended, or the device gone */
+	before = gd->accesses;
+	storage->suspended = true;
+	other = slot;
+	KUNIT_EXPECT_EQ(test, ops->init_slot(storage, &other), -EIO);
+	if (ops->free_slot)
+		ops->free_slot(storage, &other);
+	storage->suspended = false;
+	gd->pdev->error_state = pci_channel_io_perm_failure;
+	if (ops->free_slot)
+		ops->free_slot(storage, &other);
+	gd->pdev->error_state = pci_channel_io_normal;
+	KUNIT_EXPECT_EQ(test, gd->accesses, before);
 	generic_back(test, &slot);
 }
 
@@ -500,7 +579,7 @@ static void generic_unreachable(struct kunit *test)
 static void generic_all_ones(struct kunit *test)
 {
 	const struct generic_row *row = test->param_value;
-	struct msi_storage *storage = generic_create(test, row, NULL);
+	struct msi_storage *storage = generic_create(test, row);
 	struct generic_device *gd = generic;
 	struct msi_slot slot, other;
 
@@ -518,11 +597,11 @@ static void generic_all_ones(struct kunit *test)
 static void generic_cookie(struct kunit *test)
 {
 	const struct generic_row *row = test->param_value;
-	struct msi_storage *storage = generic_create(test, row, NULL);
+	struct msi_storage *storage = generic_create(test, row);
 	struct generic_device *gd = generic;
 	struct msi_slot slot;
 
-	if (row->in_memory) {
+	if (row->in_memory && !row->has_base) {
 		generic_slot(gd, storage, &slot, 0);
 		slot.cookie.ptr = NULL;
 		KUNIT_EXPECT_EQ(test, storage->ops->init_slot(storage, &slot), -EINVAL);
@@ -539,11 +618,57 @@ static void generic_cookie(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, storage->ops->init_slot(storage, &slot), 0);
 		generic_expect(test, &slot, true, BIT(IMS_PASID_BITS) - 1,
 			       &(struct msi_msg){ }, true);
+
+		/* No cookie is no PASID, where that can be said */
+		generic_slot(gd, storage, &slot, 0);
+		slot.has_cookie = false;
+		KUNIT_EXPECT_EQ(test, storage->ops->init_slot(storage, &slot),
+				row->layout.pasid_enable ? 0 : -EINVAL);
+		if (row->layout.pasid_enable)
+			generic_expect(test, &slot, true, 0, &(struct msi_msg){ }, true);
 	} else {
 		generic_slot(gd, storage, &slot, 0);
 		slot.cookie.value = ~0ULL;
 		KUNIT_EXPECT_EQ(test, storage->ops->init_slot(storage, &slot), 0);
 	}
+}
+
+/* A new cookie is what the next operation writes */
+static void generic_set_cookie(struct kunit *test)
+{
+	static const union msi_instance_cookie next = { .value = 0x54321 };
+	static const union msi_instance_cookie bad = { .value = BIT(IMS_PASID_BITS) };
+	const struct generic_row *row = test->param_value;
+	struct msi_storage *storage = generic_create(test, row);
+	const struct msi_storage_ops *ops = storage->ops;
+	const struct msi_msg none = { };
+	struct msi_slot slot;
+	unsigned int before;
+
+	KUNIT_EXPECT_EQ(test, !!ops->set_cookie, !!(row->layout.flags & IMS_TABLE_PASID));
+	if (!ops->set_cookie)
+		return;
+
+	generic_slot(generic, storage, &slot, 2);
+	KUNIT_ASSERT_EQ(test, ops->init_slot(storage, &slot), 0);
+	before = generic->accesses;
+	KUNIT_EXPECT_EQ(test, ops->set_cookie(storage, &slot, &bad), -EINVAL);
+	KUNIT_EXPECT_EQ(test, generic->accesses, before);
+	ops->mask(storage, &slot);
+	generic_expect(test, &slot, true, GENERIC_PASID, &none, true);
+	before = generic->accesses;
+	KUNIT_EXPECT_EQ(test, ops->set_cookie(storage, &slot, &next), 0);
+	KUNIT_EXPECT_EQ(test, generic->accesses, before);
+	ops->mask(storage, &slot);
+	generic_expect(test, &slot, true, next.value, &none, true);
+
+	if (!row->layout.pasid_enable) {
+		KUNIT_EXPECT_EQ(test, ops->set_cookie(storage, &slot, NULL), -EINVAL);
+		return;
+	}
+	KUNIT_EXPECT_EQ(test, ops->set_cookie(storage, &slot, NULL), 0);
+	ops->unmask(storage, &slot);
+	generic_expect(test, &slot, false, 0, &none, false);
 }
 
 /* --- Commands ----------------------------------------------------------------- */
@@ -554,7 +679,8 @@ static void generic_cookie(struct kunit *test)
  * @submit_ret:	What submit() returns
  * @ret:	What complete() returns
  * @submitted:	How many commands were submitted
- * @completed:	How many of these were waited for
+ * @completed:	How many were waited for
+ * @index:	The slot of the last one of these
  */
 struct generic_queue {
 	struct ims_cmd	cmd;
@@ -562,6 +688,7 @@ struct generic_queue {
 	int		ret;
 	unsigned int	submitted;
 	unsigned int	completed;
+	unsigned int	index;
 };
 
 static int generic_submit(void *priv, struct ims_cmd *cmd)
@@ -578,14 +705,36 @@ static int generic_complete(void *priv, struct ims_cmd *cmd)
 {
 	struct generic_queue *queue = priv;
 
-	queue->completed += cmd->token == queue->submitted;
+	queue->completed++;
+	queue->index = cmd->index;
 	return queue->ret;
+}
+
+static int generic_cmd_set_cookie(void *priv, unsigned int index,
+				  const union msi_instance_cookie *cookie)
+{
+	return !cookie || cookie->value == index ? 0 : -EDOM;
 }
 
 static const struct ims_cmd_ops generic_cmd_ops = {
 	.submit		= generic_submit,
 	.complete	= generic_complete,
 };
+
+static const struct ims_cmd_ops generic_cookie_ops = {
+	.submit		= generic_submit,
+	.complete	= generic_complete,
+	.set_cookie	= generic_cmd_set_cookie,
+};
+
+/* As the core does it if there is room for one command */
+static int generic_sync(struct msi_slot *slot, unsigned int what)
+{
+	const struct msi_storage_ops *ops = slot->storage->ops;
+	int ret = ops->sync(slot->storage, slot, what);
+
+	return ret || !ops->complete ? ret : ops->complete(slot->storage, slot);
+}
 
 static void generic_commands(struct kunit *test)
 {
@@ -596,6 +745,7 @@ static void generic_commands(struct kunit *test)
 	};
 	struct msi_slot slot = {
 		.index = 3, .msg = generic_second_msg, .masked = true, .cookie.value = 0x5a,
+		.has_cookie = true,
 	};
 	struct msi_dev_store *store;
 	int id;
@@ -607,29 +757,83 @@ static void generic_commands(struct kunit *test)
 	slot.storage = &store->storage;
 	KUNIT_EXPECT_TRUE(test, store->tmpl->flags & MSI_STORAGE_DRIVER_RESTORE);
 
-	KUNIT_EXPECT_EQ(test, slot.storage->ops->sync(slot.storage, &slot, MSI_SYNC_MSG), 0);
+	KUNIT_EXPECT_EQ(test, generic_sync(&slot, MSI_SYNC_MSG), 0);
 	KUNIT_EXPECT_EQ(test, queue.cmd.index, 3);
 	KUNIT_EXPECT_EQ(test, queue.cmd.what, IMS_CMD_MSG);
 	KUNIT_EXPECT_EQ(test, queue.cmd.address, 0x34fee02000ULL);
 	KUNIT_EXPECT_EQ(test, queue.cmd.data, 0x4063);
 	KUNIT_EXPECT_TRUE(test, queue.cmd.masked);
+	KUNIT_EXPECT_TRUE(test, queue.cmd.has_cookie);
 	KUNIT_EXPECT_EQ(test, queue.cmd.cookie.value, 0x5a);
 	KUNIT_EXPECT_EQ(test, queue.completed, 1);
 
 	slot.masked = false;
 	queue.ret = -ETIMEDOUT;
-	KUNIT_EXPECT_EQ(test, slot.storage->ops->sync(slot.storage, &slot, MSI_SYNC_MASK),
-			-ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, generic_sync(&slot, MSI_SYNC_MASK), -ETIMEDOUT);
 	KUNIT_EXPECT_EQ(test, queue.cmd.what, IMS_CMD_MASK);
 	KUNIT_EXPECT_FALSE(test, queue.cmd.masked);
 	KUNIT_EXPECT_EQ(test, queue.completed, 2);
 
 	/* There is nothing to wait for */
 	queue.submit_ret = -EAGAIN;
-	KUNIT_EXPECT_EQ(test, slot.storage->ops->sync(slot.storage, &slot, MSI_SYNC_MASK),
-			-EAGAIN);
+	KUNIT_EXPECT_EQ(test, generic_sync(&slot, MSI_SYNC_MASK), -EAGAIN);
 	KUNIT_EXPECT_EQ(test, queue.submitted, 3);
 	KUNIT_EXPECT_EQ(test, queue.completed, 2);
+
+	KUNIT_EXPECT_NULL(test, slot.storage->ops->set_cookie);
+}
+
+/* Several at once, and each is completed with the command that it was submitted with */
+static void generic_depth(struct kunit *test)
+{
+	static const struct {
+		unsigned int	depth;
+		unsigned int	want;
+	} rows[] = { { 0, 1 }, { 1, 1 }, { 3, 3 }, { GENERIC_NR, GENERIC_NR }, { 77, GENERIC_NR } };
+	union msi_instance_cookie cookie = { .value = 2 };
+	struct generic_device *gd = generic;
+	struct generic_queue queue = { };
+	struct ims_cmd_desc desc = {
+		.nr_slots = GENERIC_NR, .ops = &generic_cookie_ops, .priv = &queue,
+	};
+	struct msi_storage *storage;
+	struct msi_slot slot = { };
+	unsigned int i, n, round, completed = 0;
+	int id;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		desc.depth = rows[i].depth;
+		id = pci_create_ims_cmd_store(gd->pdev, &desc);
+		KUNIT_ASSERT_GT(test, id, 0);
+		storage = &msi_test_store(gd->mt, id)->storage;
+		slot.storage = storage;
+		for (round = 0; round < 2; round++) {
+			for (n = 0; n < rows[i].want; n++) {
+				slot.index = n;
+				KUNIT_EXPECT_EQ(test, storage->ops->sync(storage, &slot,
+									 MSI_SYNC_MSG), 0);
+			}
+			KUNIT_EXPECT_EQ(test, !storage->ops->complete, rows[i].want == 1);
+			if (!storage->ops->complete) {
+				KUNIT_EXPECT_EQ(test, queue.completed, ++completed);
+				continue;
+			}
+			KUNIT_EXPECT_EQ(test, storage->ops->sync(storage, &slot, MSI_SYNC_MSG),
+					-EAGAIN);
+			for (n = 0; n < rows[i].want; n++) {
+				KUNIT_EXPECT_EQ(test, storage->ops->complete(storage, &slot), 0);
+				KUNIT_EXPECT_EQ(test, queue.index, n);
+				KUNIT_EXPECT_EQ(test, queue.completed, ++completed);
+			}
+		}
+		slot.index = 2;
+		KUNIT_EXPECT_EQ(test, storage->ops->set_cookie(storage, &slot, &cookie), 0);
+		KUNIT_EXPECT_EQ(test, storage->ops->set_cookie(storage, &slot, NULL), 0);
+		slot.index = 1;
+		KUNIT_EXPECT_EQ(test, storage->ops->set_cookie(storage, &slot, &cookie), -EDOM);
+		pci_remove_ims_store(gd->pdev, id);
+		msi_test_log_reset(gd->mt);
+	}
 }
 
 /* --- What is refused ---------------------------------------------------------- */
@@ -639,7 +843,7 @@ struct generic_refused {
 	const char	*says;
 	u16		stride, lo, hi, data, ctrl;
 	u8		flags, shift;
-	u32		mask, enable;
+	u32		mask, enable, live, w1c, pending;
 };
 
 #define WIDE	IMS_TABLE_ADDR_64
@@ -682,6 +886,13 @@ static const struct generic_refused generic_layouts[] = {
 	{ "fields of the control word overlap", 16, 0, 4, 8, 12, PASID, 12, 1, 1 },
 	{ "fields of the control word overlap", 16, 0, 4, 8, 12, PASID, 0, 1 },
 	{ "fields of the control word overlap", 16, 0, 4, 8, 12, PASID, 0, BIT(20), BIT(19) },
+	{ "fields of the control word overlap", 16, 0, 4, 8, 12, 0, 0, 1, 0, 1 },
+	{ "fields of the control word overlap", 16, 0, 4, 8, 12, 0, 0, 1, 0, 0, 3 },
+	{ "fields of the control word overlap", 16, 0, 4, 8, 12, 0, 0, 1, 0, 6, 4 },
+	{ "fields of the control word overlap", 16, 0, 4, 8, 12, PASID, 12, 1, 2, 2 },
+	{ "fields of the control word overlap", 16, 0, 4, 8, 12, PASID, 12, 1, 0, 0, BIT(12) },
+	{ "a pending bit is not one", 16, 0, 4, 8, 12, 0, 0, 1, 0, 0, 0, 2 },
+	{ "a pending bit is not one", 16, 0, 4, 8, 12, 0, 0, 1, 0, 2, 4, 9 },
 };
 
 static void generic_expect_refused(struct kunit *test, int ret, const char *says)
@@ -704,9 +915,13 @@ static void generic_refuse_layout(struct kunit *test)
 	struct generic_device *gd = generic;
 	struct ims_table_layout layout;
 	const struct ims_table_desc table = {
-		.base = gd->regs, .nr_slots = 1, .layout = &layout,
+		.base = gd->regs, .length = GENERIC_SIZE, .nr_slots = 1, .layout = &layout,
 	};
 	const struct ims_mem_desc mem = {
+		.notify = gd->regs, .nr_slots = 1, .layout = &layout,
+	};
+	const struct ims_mem_desc base = {
+		.base = gd->slots, .length = sizeof(gd->slots),
 		.notify = gd->regs, .nr_slots = 1, .layout = &layout,
 	};
 	unsigned int i;
@@ -718,8 +933,13 @@ static void generic_refuse_layout(struct kunit *test)
 			.stride = row->stride, .addr_lo = row->lo, .addr_hi = row->hi,
 			.data = row->data, .ctrl = row->ctrl, .flags = row->flags,
 			.pasid_shift = row->shift, .mask = row->mask, .pasid_enable = row->enable,
+			.live = row->live, .w1c = row->w1c, .pending = row->pending,
 		};
 		generic_expect_refused(test, pci_create_ims_table_store(gd->pdev, &table),
+				       row->says);
+		if (row->live || row->w1c)
+			continue;
+		generic_expect_refused(test, pci_create_ims_mem_store(gd->pdev, &base),
 				       row->says);
 		if (!(row->flags & PASID))
 			generic_expect_refused(test, pci_create_ims_mem_store(gd->pdev, &mem),
@@ -732,6 +952,9 @@ static void generic_refuse_desc(struct kunit *test)
 	static const struct ims_table_layout narrow = { 16, 0, 4, 8, 12, 0, 0, 1, 0 };
 	static const struct ims_table_layout wide = { 16, 0, 0, 8, 12, WIDE, 0, 1, 0 };
 	static const struct ims_table_layout pasid = { 16, 0, 4, 8, 12, PASID, 12, 1, 0 };
+	static const struct ims_table_layout live = { 16, 0, 4, 8, 12, 0, 0, 1, 0, 2 };
+	static const struct ims_table_layout w1c = { 16, 0, 4, 8, 12, 0, 0, 1, 0, 0, 2 };
+	u32 *slots = generic->slots;
 	static const struct ims_cmd_ops no_submit = { .complete = generic_complete };
 	static const struct ims_cmd_ops no_complete = { .submit = generic_submit };
 	struct pci_dev *pdev = generic->pdev;
@@ -750,7 +973,13 @@ static void generic_refuse_desc(struct kunit *test)
 		.layout = &narrow);
 	REFUSED(table, "the mapping is not aligned", .base = regs + 4, .nr_slots = 1,
 		.layout = &wide);
-	REFUSED(table, NULL, .base = regs + 4, .nr_slots = 1, .layout = &narrow);
+	REFUSED(table, "the slots exceed the mapping", .base = regs, .nr_slots = 1,
+		.layout = &narrow);
+	REFUSED(table, "the slots exceed the mapping", .base = regs, .length = 31, .nr_slots = 2,
+		.layout = &narrow);
+	REFUSED(table, "the slots exceed the mapping", .base = regs, .length = 31,
+		.nr_slots = BIT(28) + 1, .layout = &narrow);
+	REFUSED(table, NULL, .base = regs + 4, .length = 32, .nr_slots = 2, .layout = &narrow);
 
 	generic_expect_refused(test, pci_create_ims_mem_store(pdev, NULL),
 			       "there is no description");
@@ -765,6 +994,17 @@ static void generic_refuse_desc(struct kunit *test)
 	REFUSED(mem, "it has no layout", .notify = regs, .nr_slots = 1);
 	REFUSED(mem, "the cookie cannot be a PASID", .notify = regs, .nr_slots = 1,
 		.layout = &pasid);
+	REFUSED(mem, NULL, .base = slots, .length = 16, .notify = regs, .nr_slots = 1,
+		.layout = &pasid);
+	REFUSED(mem, "the device does not change", .notify = regs, .nr_slots = 1, .layout = &live);
+	REFUSED(mem, "the device does not change", .base = slots, .length = 16, .notify = regs,
+		.nr_slots = 1, .layout = &w1c);
+	REFUSED(mem, "it says how long the memory is", .length = 16, .notify = regs, .nr_slots = 1,
+		.layout = &narrow);
+	REFUSED(mem, "the memory is not aligned", .base = slots + 1, .length = 32, .notify = regs,
+		.nr_slots = 1, .layout = &wide);
+	REFUSED(mem, "the slots exceed the memory", .base = slots, .length = 31, .notify = regs,
+		.nr_slots = 2, .layout = &narrow);
 
 	generic_expect_refused(test, pci_create_ims_cmd_store(pdev, NULL),
 			       "there is no description");
@@ -780,7 +1020,8 @@ static void generic_refuse_desc(struct kunit *test)
 	/* The private data of what the core refuses is freed, but not twice */
 	generic->mt->parent.ops.carries = MSI_PARENT_PCI_MSIX;
 	KUNIT_EXPECT_EQ(test, pci_create_ims_table_store(pdev, &(const struct ims_table_desc) {
-				.base = regs, .nr_slots = 1, .layout = &narrow }), -EOPNOTSUPP);
+				.base = regs, .length = 16, .nr_slots = 1, .layout = &narrow }),
+			-EOPNOTSUPP);
 	KUNIT_EXPECT_EQ(test, pci_create_ims_mem_store(pdev, &(const struct ims_mem_desc) {
 				.notify = regs, .nr_slots = 1, .layout = &narrow }), -EOPNOTSUPP);
 	KUNIT_EXPECT_EQ(test, pci_create_ims_cmd_store(pdev, &(const struct ims_cmd_desc) {
@@ -789,10 +1030,13 @@ static void generic_refuse_desc(struct kunit *test)
 
 static struct kunit_case msi_generic_cases[] = {
 	KUNIT_CASE_PARAM(generic_life, generic_gen_params),
+	KUNIT_CASE_PARAM(generic_volatile, generic_gen_params),
 	KUNIT_CASE_PARAM(generic_unreachable, generic_gen_params),
 	KUNIT_CASE_PARAM(generic_all_ones, generic_gen_params),
 	KUNIT_CASE_PARAM(generic_cookie, generic_gen_params),
+	KUNIT_CASE_PARAM(generic_set_cookie, generic_gen_params),
 	KUNIT_CASE(generic_commands),
+	KUNIT_CASE(generic_depth),
 	KUNIT_CASE(generic_refuse_layout),
 	KUNIT_CASE(generic_refuse_desc),
 	{ }

@@ -194,6 +194,7 @@ static void lock_restore_by_op(struct kunit *test)
 {
 	struct msi_test *mt = test->priv;
 	enum msi_test_kind kind;
+	struct msi_test_slot *s;
 	struct msi_map maps[2];
 	unsigned int i;
 	int id;
@@ -211,6 +212,8 @@ static void lock_restore_by_op(struct kunit *test)
 		/* What the device has lost is written, at the latest afterwards */
 		memset(&msi_test_find(&mt->hw, 0)->msg, 0, sizeof(struct msi_msg));
 		msi_restore_stores(mt->dev);
+		s = msi_test_find(&mt->hw, 0);
+		KUNIT_EXPECT_TRUE(test, msi_test_wait(READ_ONCE(s->msg.data)));
 		msi_test_expect_same(mt, &mt->hw, maps, 2);
 
 		mt->hw.free_hook = restore_hook;
@@ -247,7 +250,7 @@ static void lock_resume_by_op(struct kunit *test)
 		mt->hw.offline = true;
 		mt->hw.init_hook = resume_hook;
 		maps[1] = msi_test_alloc(mt, id, 1);
-		KUNIT_EXPECT_FALSE(test, msi_deferred_is_suspended(msi_test_store(mt, id)));
+		KUNIT_EXPECT_FALSE(test, msi_store_is_suspended(msi_test_store(mt, id)));
 		KUNIT_EXPECT_EQ(test, msi_test_find(&mt->hw, 0)->syncs, 2);
 		KUNIT_EXPECT_EQ(test, msi_test_find(&mt->hw, 1)->syncs, 1);
 		msi_test_expect_same(mt, &mt->hw, maps, 2);
@@ -284,7 +287,7 @@ static void lock_resume_direct_by_op(struct kunit *test)
 static void lock_runtime_pm(struct kunit *test)
 {
 	static const enum msi_test_kind kinds[] = {
-		MSI_TEST_DIRECT_LOCK, MSI_TEST_DEFERRED, MSI_TEST_DEFERRED_LOCK,
+		MSI_TEST_DIRECT, MSI_TEST_DIRECT_LOCK, MSI_TEST_DEFERRED, MSI_TEST_DEFERRED_LOCK,
 	};
 	struct msi_test *mt = test->priv;
 	enum rpm_status status = mt->dev->power.runtime_status;
@@ -297,8 +300,6 @@ static void lock_runtime_pm(struct kunit *test)
 
 	mt->quiet = true;
 	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
-		bool deferred = msi_test_is_deferred(kinds[i]);
-
 		msi_test_hw_init(mt, &mt->hw);
 		id = msi_test_create(mt, kinds[i], 8, &mt->hw);
 		map = msi_test_alloc(mt, id, 0);
@@ -309,10 +310,10 @@ static void lock_runtime_pm(struct kunit *test)
 		stuck_start(mt, &mt->hw, id, STUCK_INIT);
 
 		mt->dev->power.runtime_status = RPM_SUSPENDING;
-		KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, id, true), deferred ? -EBUSY : 0);
+		KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, id, true), -EBUSY);
 		/* A device that has to stay is left as it is, with or without access */
-		KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, id, false), deferred ? -EBUSY : 0);
-		KUNIT_EXPECT_FALSE(test, msi_deferred_is_suspended(msi_test_store(mt, id)));
+		KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, id, false), -EBUSY);
+		KUNIT_EXPECT_FALSE(test, msi_store_is_suspended(msi_test_store(mt, id)));
 		mt->dev->power.runtime_status = RPM_RESUMING;
 		s->msg.data = 0;
 		KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, id), 0);
@@ -325,7 +326,7 @@ static void lock_runtime_pm(struct kunit *test)
 		/* With nobody in the way it is carried out at once */
 		mt->dev->power.runtime_status = RPM_SUSPENDING;
 		KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, id, true), 0);
-		KUNIT_EXPECT_EQ(test, msi_deferred_is_suspended(msi_test_store(mt, id)), deferred);
+		KUNIT_EXPECT_TRUE(test, msi_store_is_suspended(msi_test_store(mt, id)));
 		mt->dev->power.runtime_status = RPM_RESUMING;
 		s->msg.data = 0;
 		KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, id), 0);
@@ -406,7 +407,7 @@ static void lock_calc_sets(struct kunit *test)
 
 	id = msi_test_create(mt, MSI_TEST_DIRECT_LOCK, 8, &mt->hw);
 	KUNIT_ASSERT_EQ(test, id, 1);
-	ret = msi_store_alloc_irqs(mt->dev, id, 1, 4, &affd, NULL, maps);
+	ret = msi_store_alloc_irqs(mt->dev, id, MSI_ANY_INDEX, 1, 4, &affd, NULL, maps);
 	KUNIT_EXPECT_GT(test, ret, 0);
 	KUNIT_EXPECT_GT(test, atomic_read(&mt->handled), 0);
 	if (ret > 0)
@@ -746,8 +747,7 @@ static void lock_results(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(results); i++) {
 		mt->hw.init_ret = results[i];
 		KUNIT_EXPECT_EQ(test, msi_store_alloc_irq(mt->dev, id, 1, NULL, NULL).index, -EIO);
-		KUNIT_EXPECT_EQ(test, msi_store_alloc_irqs(mt->dev, id, 1, 3, NULL, NULL, maps),
-				-EIO);
+		KUNIT_EXPECT_EQ(test, msi_test_alloc_irqs(mt, id, 1, 3, maps), -EIO);
 		mt->hw.init_ret = 0;
 		if (!i)
 			KUNIT_EXPECT_TRUE(test,
@@ -755,8 +755,7 @@ static void lock_results(struct kunit *test)
 
 		mt->hw.sync_ret = results[i];
 		KUNIT_EXPECT_EQ(test, msi_store_alloc_irq(mt->dev, id, 1, NULL, NULL).index, -EIO);
-		KUNIT_EXPECT_EQ(test, msi_store_alloc_irqs(mt->dev, id, 1, 3, NULL, NULL, maps),
-				-EIO);
+		KUNIT_EXPECT_EQ(test, msi_test_alloc_irqs(mt, id, 1, 3, maps), -EIO);
 		KUNIT_EXPECT_EQ(test, mt->hw.used, 0);
 		mt->hw.sync_ret = 0;
 		if (!i)
@@ -783,7 +782,7 @@ static void lock_gone(struct kunit *test)
 	for (kind = 0; kind < MSI_TEST_KINDS; kind++) {
 		msi_test_hw_init(mt, &mt->hw);
 		id = msi_test_create(mt, kind, 8, &mt->hw);
-		KUNIT_ASSERT_EQ(test, msi_store_alloc_irqs(mt->dev, id, 4, 4, NULL, NULL, maps), 4);
+		KUNIT_ASSERT_EQ(test, msi_test_alloc_irqs(mt, id, 4, 4, maps), 4);
 		for (i = 0; i < 2; i++)
 			KUNIT_ASSERT_EQ(test, request_irq(maps[i].virq, msi_test_handler, 0,
 							  "msi_kunit", mt), 0);
@@ -800,7 +799,7 @@ static void lock_gone(struct kunit *test)
 		disable_irq(maps[0].virq);
 		enable_irq(maps[0].virq);
 		msi_restore_stores(mt->dev);
-		KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, id), 0);
+		KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, id), -ENODEV);
 		KUNIT_EXPECT_EQ(test, msi_store_alloc_irq(mt->dev, id, 5, NULL, NULL).index,
 				-ENODEV);
 		free_irq(maps[0].virq, mt);
@@ -835,7 +834,7 @@ static void lock_gone_while_removed(struct kunit *test)
 	int id;
 
 	id = msi_test_create(mt, MSI_TEST_DEFERRED, 8, &mt->hw);
-	KUNIT_ASSERT_EQ(test, msi_store_alloc_irqs(mt->dev, id, 4, 4, NULL, NULL, maps), 4);
+	KUNIT_ASSERT_EQ(test, msi_test_alloc_irqs(mt, id, 4, 4, maps), 4);
 	mt->hw.sync_hook = gone_hook;
 	msi_remove_store(mt->dev, id);
 	KUNIT_EXPECT_EQ(test, atomic_read(&mt->handled), 1);
@@ -872,7 +871,7 @@ static void lock_suspend_error(struct kunit *test)
 	raw_spin_unlock_irq(&irq_data_to_desc(data)->lock);
 
 	KUNIT_ASSERT_FALSE(test, IS_ERR(kthread_run(suspend_thread, &suspended, "msi_kunit")));
-	KUNIT_EXPECT_TRUE(test, msi_test_wait(msi_deferred_is_suspended(store)));
+	KUNIT_EXPECT_TRUE(test, msi_test_wait(msi_store_is_suspended(store)));
 	stuck->resumes = true;
 	stuck_end(mt);
 	KUNIT_ASSERT_NE(test, wait_for_completion_timeout(&suspended, STUCK_MAX), 0);

@@ -20,6 +20,8 @@ REFUSE_OPS(deferred, .sync = msi_test_op_sync, .init_slot = msi_test_op_init_slo
 	   .free_slot = msi_test_op_free_slot);
 REFUSE_OPS(nomask, .write_msg = msi_test_op_write_msg, .init_slot = msi_test_op_init_slot,
 	   .free_slot = msi_test_op_free_slot);
+REFUSE_OPS(nomask_cookie, .write_msg = msi_test_op_write_msg,
+	   .set_cookie = msi_test_op_set_cookie);
 REFUSE_OPS(nothing);
 REFUSE_OPS(only_lock, .write_msg = msi_test_op_write_msg, .mask = msi_test_op_mask,
 	   .unmask = msi_test_op_unmask, .lock = msi_test_op_lock);
@@ -143,6 +145,9 @@ static const struct refuse_row refuse_rows[] = {
 	INVALID("cannot mask, has unmask",
 		"the storage ops can mask and it says that they cannot", 8,
 		PCI_MSI(no_mask, MSI_STORAGE_NO_MASK)),
+	INVALID("cannot mask, changes cookies",
+		"the storage ops change the cookie of a slot that is not masked", 8,
+		PCI_MSI(nomask_cookie, MSI_STORAGE_NO_MASK)),
 	INVALID("cannot mask, is IMS", "the slots of an IMS have to be maskable", 8,
 		IMS(nomask, MSI_STORAGE_NO_MASK)),
 	INVALID("no mask", "the storage ops cannot mask and unmask a slot", 8,

@@ -426,7 +426,7 @@ static int run_alloc(struct run *run, int id, unsigned int min, unsigned int max
 {
 	run->calls = 0;
 	memset(run->asked, 0, sizeof(run->asked));
-	return msi_store_alloc_irqs(run->mt->dev, id, min, max, NULL, NULL, maps);
+	return msi_test_alloc_irqs(run->mt, id, min, max, maps);
 }
 
 /* --- How batches are divided ------------------------------------------------- */
@@ -768,8 +768,8 @@ static void run_expect_spread(struct run *run, int id, unsigned int before, unsi
 	struct kunit *test = run->mt->test;
 	struct irq_affinity_desc *masks;
 
-	KUNIT_ASSERT_EQ(test, msi_store_alloc_irqs(run->mt->dev, id, before + 2, max, &affd, NULL,
-						   maps), got);
+	KUNIT_ASSERT_EQ(test, msi_store_alloc_irqs(run->mt->dev, id, MSI_ANY_INDEX, before + 2, max,
+						   &affd, NULL, maps), got);
 	/* There are none without SMP */
 	masks = irq_create_affinity_masks(got, &again);
 	KUNIT_EXPECT_EQ(test, !!masks, IS_ENABLED(CONFIG_SMP));

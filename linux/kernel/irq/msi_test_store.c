@@ -228,8 +228,7 @@ static void store_no_irq_numbers(struct kunit *test)
 	KUNIT_ASSERT_GT(test, base, 0);
 	if (nr_irqs == IRQ_BITMAP_BITS) {
 		expect_error(mt, alloc_irq(mt, id, 3), -ENOMEM);
-		KUNIT_EXPECT_EQ(test, msi_store_alloc_irqs(mt->dev, id, 1, 4, NULL, NULL, maps),
-				-ENOMEM);
+		KUNIT_EXPECT_EQ(test, msi_test_alloc_irqs(mt, id, 1, 4, maps), -ENOMEM);
 	}
 	irq_free_descs(base, n);
 	KUNIT_EXPECT_EQ(test, mt->hw.used, 0);
@@ -343,8 +342,7 @@ static void store_none(struct kunit *test)
 		expect_error(mt, alloc_irq(mt, 1, 0), -ENODEV);
 		expect_error(mt, alloc_irq(mt, MSI_DEFAULT_STORE, 0), -ENODEV);
 		expect_error(mt, alloc_irq(mt, MSI_FIRST_STORE, 0), -ENODEV);
-		KUNIT_EXPECT_EQ(test, msi_store_alloc_irqs(mt->dev, 1, 1, 2, NULL, NULL, maps),
-				-ENODEV);
+		KUNIT_EXPECT_EQ(test, msi_test_alloc_irqs(mt, 1, 1, 2, maps), -ENODEV);
 		KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, 1, true), -ENODEV);
 		KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, 1), -ENODEV);
 		KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, MSI_DEFAULT_STORE, true), -ENODEV);
@@ -445,6 +443,7 @@ static void batch_log(struct kunit *test)
 	bool reserve = IS_ENABLED(CONFIG_GENERIC_IRQ_RESERVATION_MODE);
 	bool early = kind == MSI_TEST_DIRECT_EARLY;
 	bool deferred = msi_test_is_deferred(kind);
+	bool post = kind == MSI_TEST_DEFERRED_POST;
 	bool lock = msi_test_has_lock(kind);
 	struct msi_test *mt = test->priv;
 	union msi_instance_cookie cookies[3];
@@ -458,7 +457,8 @@ static void batch_log(struct kunit *test)
 
 	for (i = 0; i < 3; i++)
 		cookies[i].value = 0x70 + i;
-	KUNIT_ASSERT_EQ(test, msi_store_alloc_irqs(mt->dev, id, 3, 3, NULL, cookies, maps), 3);
+	KUNIT_ASSERT_EQ(test, msi_store_alloc_irqs(mt->dev, id, MSI_ANY_INDEX, 3, 3, NULL, cookies,
+						   maps), 3);
 
 	MSI_TEST_WANT(mt, lock, "lock");
 	for (i = 0; i < 3; i++) {
@@ -479,6 +479,8 @@ static void batch_log(struct kunit *test)
 		MSI_TEST_WANT(mt, deferred, "p.activate p.compose");
 	for (i = 0; i < 3; i++)
 		MSI_TEST_WANT(mt, deferred, "sync(%d,msg=%x,mask=1)", maps[i].index, 0x101 + i);
+	for (i = 0; i < 3; i++)
+		MSI_TEST_WANT(mt, post, "done(%d)", maps[i].index);
 	MSI_TEST_WANT(mt, lock && deferred, "unlock");
 	MSI_TEST_EXPECT_WANT(mt, "allocate");
 
@@ -490,6 +492,8 @@ static void batch_log(struct kunit *test)
 	}
 	for (i = 0; i < 3; i++)
 		MSI_TEST_WANT(mt, deferred, "sync(%d,msg=0)", maps[i].index);
+	for (i = 0; i < 3; i++)
+		MSI_TEST_WANT(mt, post, "done(%d)", maps[i].index);
 	MSI_TEST_WANT(mt, lock, "unlock");
 	for (i = 0; i < 3; i++)
 		MSI_TEST_WANT(mt, true, "p.free");
@@ -512,7 +516,7 @@ static void batch_bounds(struct kunit *test)
 	id = msi_test_create(mt, kind_of(test), BATCH, &mt->hw);
 	msi_test_log_reset(mt);
 
-#define ALLOC(min, max)	msi_store_alloc_irqs(mt->dev, id, min, max, NULL, NULL, maps)
+#define ALLOC(min, max)	msi_test_alloc_irqs(mt, id, min, max, maps)
 	KUNIT_EXPECT_EQ(test, ALLOC(0, 0), -EINVAL);
 	KUNIT_EXPECT_EQ(test, ALLOC(0, 3), -EINVAL);
 	KUNIT_EXPECT_EQ(test, ALLOC(4, 3), -EINVAL);
@@ -567,7 +571,8 @@ static void batch_undone(struct kunit *test)
 		memset(cookies, 0, sizeof(cookies));
 		if (bad < BATCH)
 			cookies[bad].value = 0xbad;
-		ret = msi_store_alloc_irqs(mt->dev, id, 1, BATCH, NULL, cookies, maps);
+		ret = msi_store_alloc_irqs(mt->dev, id, MSI_ANY_INDEX, 1, BATCH, NULL, cookies,
+					   maps);
 		KUNIT_EXPECT_EQ(test, ret, bad < BATCH ? -EINVAL : BATCH);
 		KUNIT_EXPECT_EQ(test, mt->hw.used, bad < BATCH ? 0 : BATCH);
 		KUNIT_EXPECT_EQ(test, mt->parent.irqs, bad < BATCH ? 0 : BATCH);
@@ -578,7 +583,7 @@ static void batch_undone(struct kunit *test)
 	mt->hw.sync_ret = -EREMOTEIO;
 	for (bad = 0; msi_test_is_deferred(kind_of(test)) && bad < BATCH; bad++) {
 		mt->hw.sync_index = bad;
-		ret = msi_store_alloc_irqs(mt->dev, id, 1, BATCH, NULL, NULL, maps);
+		ret = msi_test_alloc_irqs(mt, id, 1, BATCH, maps);
 		KUNIT_EXPECT_EQ(test, ret, -EREMOTEIO);
 		KUNIT_EXPECT_EQ(test, mt->hw.used, 0);
 		KUNIT_EXPECT_EQ(test, mt->parent.irqs, 0);
@@ -595,7 +600,7 @@ static void batch_free_wrong(struct kunit *test)
 	skip_if_warnings_are_fatal(test);
 
 	id = msi_test_create(mt, kind_of(test), 8, &mt->hw);
-	KUNIT_ASSERT_EQ(test, msi_store_alloc_irqs(mt->dev, id, 5, 5, NULL, NULL, maps), 5);
+	KUNIT_ASSERT_EQ(test, msi_test_alloc_irqs(mt, id, 5, 5, maps), 5);
 
 	/* Two of them twice, one which is none, and out of order */
 	maps[7] = maps[0];
@@ -611,7 +616,7 @@ static void batch_free_wrong(struct kunit *test)
 	KUNIT_EXPECT_PTR_NE(test, strstr(mt->log.buf, "free(0)"), NULL);
 
 	/* All of it was freed: It can be had again */
-	KUNIT_ASSERT_EQ(test, msi_store_alloc_irqs(mt->dev, id, 8, 8, NULL, NULL, maps), 8);
+	KUNIT_ASSERT_EQ(test, msi_test_alloc_irqs(mt, id, 8, 8, maps), 8);
 	msi_store_free_irqs(mt->dev, id, maps, 8);
 	msi_remove_store(mt->dev, id);
 }
@@ -632,8 +637,7 @@ static void batch_large(struct kunit *test)
 	mt->quiet = true;
 
 	id = msi_test_create(mt, kind_of(test), MSI_TEST_SLOTS, &mt->hw);
-	KUNIT_ASSERT_EQ(test, msi_store_alloc_irqs(mt->dev, id, count, count, NULL, NULL, maps),
-			count);
+	KUNIT_ASSERT_EQ(test, msi_test_alloc_irqs(mt, id, count, count, maps), count);
 	for (i = 0; i < count; i++)
 		KUNIT_EXPECT_EQ(test, maps[i].index, i);
 
@@ -641,7 +645,7 @@ static void batch_large(struct kunit *test)
 		some[i] = maps[3 + i];
 	msi_store_free_irqs(mt->dev, id, some, 3);
 	KUNIT_EXPECT_EQ(test, mt->hw.used, count - 3);
-	KUNIT_ASSERT_EQ(test, msi_store_alloc_irqs(mt->dev, id, 3, 3, NULL, NULL, some), 3);
+	KUNIT_ASSERT_EQ(test, msi_test_alloc_irqs(mt, id, 3, 3, some), 3);
 	for (i = 0; i < 3; i++)
 		maps[3 + i] = some[i];
 	KUNIT_EXPECT_EQ(test, some[0].index, 3);
@@ -672,7 +676,7 @@ static void batch_affinity(struct kunit *test)
 	mt->quiet = true;
 
 	id = msi_test_create(mt, kind_of(test), MSI_TEST_SLOTS, &mt->hw);
-	ret = msi_store_alloc_irqs(mt->dev, id, 3, count, &affd, NULL, maps);
+	ret = msi_store_alloc_irqs(mt->dev, id, MSI_ANY_INDEX, 3, count, &affd, NULL, maps);
 	KUNIT_ASSERT_EQ(test, ret, count);
 
 	for (i = 0; i < count; i++) {
@@ -694,8 +698,8 @@ static void batch_affinity(struct kunit *test)
 
 	/* There are less than that: What is there is spread anew over all CPUs */
 	mt->parent.limit = 3;
-	KUNIT_ASSERT_EQ(test, msi_store_alloc_irqs(mt->dev, id, 3, count, &affd, NULL, maps),
-			min(count, 3U));
+	KUNIT_ASSERT_EQ(test, msi_store_alloc_irqs(mt->dev, id, MSI_ANY_INDEX, 3, count, &affd,
+						   NULL, maps), min(count, 3U));
 	mask = irq_data_get_affinity_mask(irq_get_irq_data(maps[1].virq));
 	if (IS_ENABLED(CONFIG_SMP))
 		KUNIT_EXPECT_TRUE(test, cpumask_equal(cpu_possible_mask, mask));
@@ -704,8 +708,8 @@ static void batch_affinity(struct kunit *test)
 
 	/* Nothing to be spread is left */
 	mt->parent.limit = 2;
-	KUNIT_EXPECT_EQ(test, msi_store_alloc_irqs(mt->dev, id, 3, count, &again, NULL, maps),
-			-ENOSPC);
+	KUNIT_EXPECT_EQ(test, msi_store_alloc_irqs(mt->dev, id, MSI_ANY_INDEX, 3, count, &again,
+						   NULL, maps), -ENOSPC);
 	KUNIT_EXPECT_EQ(test, mt->hw.used, 0);
 	msi_remove_store(mt->dev, id);
 }
@@ -884,8 +888,7 @@ static void store_shared_table(struct kunit *test)
 			KUNIT_ASSERT_EQ(test, table_add_default(mt, DEFAULT, NR), 0);
 		for (i = 0; i < 2; i++) {
 			id[i] = msi_test_create(mt, MSI_TEST_DIRECT, NR, hw[i]);
-			KUNIT_EXPECT_EQ(test, msi_store_alloc_irqs(mt->dev, id[i], NR, NR, NULL,
-								   NULL, maps[i]), NR);
+			KUNIT_EXPECT_EQ(test, msi_test_alloc_irqs(mt, id[i], NR, NR, maps[i]), NR);
 		}
 		if (round)
 			KUNIT_ASSERT_EQ(test, table_add_default(mt, DEFAULT, NR), 0);
@@ -1154,7 +1157,7 @@ static int add_store(char *buf, int id, const char *name, const char *kind, unsi
 
 static void debugfs_text(struct kunit *test)
 {
-	static const char row[] = " %-8u %6d 0x%016llx 0x%016x %08x %s\n";
+	static const char row[] = " %-8u %6d %-18s 0x%016x %08x %s\n";
 	union msi_instance_cookie cookie = { .value = 0xfffff }, pointer = { };
 	struct msi_test *mt = test->priv;
 	struct msi_map map[3];
@@ -1162,7 +1165,7 @@ static void debugfs_text(struct kunit *test)
 	int direct, deferred;
 	unsigned long hash = 0;
 	char *want, *buf;
-	char address[20];
+	char address[20], hashed[20];
 	int n;
 
 	if (!IS_ENABLED(CONFIG_GENERIC_IRQ_DEBUGFS))
@@ -1179,6 +1182,7 @@ static void debugfs_text(struct kunit *test)
 	pointer.ptr = mt;
 	/* Without a random number yet, nothing is shown */
 	ptr_to_hashval(mt, &hash);
+	snprintf(hashed, sizeof(hashed), "0x%016llx", (u64)hash);
 	snprintf(address, sizeof(address), "%lx", (unsigned long)mt);
 	map[0] = msi_store_alloc_irq(mt->dev, direct, 3, NULL, &pointer);
 	KUNIT_ASSERT_EQ(test, map[0].index, 3);
@@ -1189,10 +1193,10 @@ static void debugfs_text(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, request_irq(map[2].virq, msi_test_handler, 0, "msi_kunit", mt), 0);
 
 	n = add_store(want, direct, "direct", "direct", 8, 1);
-	n += sprintf(want + n, row, 3, map[0].virq, (u64)hash, 0xfee00000, 0x100, "unmasked");
+	n += sprintf(want + n, row, 3, map[0].virq, hashed, 0xfee00000, 0x100, "unmasked");
 	n += add_store(want + n, deferred, "deferred", "deferred", 1 << 20, 2);
-	n += sprintf(want + n, row, 2, map[1].virq, 0ULL, 0xfee00000, 0x101, "masked");
-	sprintf(want + n, row, 0xfffff, map[2].virq, cookie.value, 0xfee00000, 0x102, "unmasked");
+	n += sprintf(want + n, row, 2, map[1].virq, "none", 0xfee00000, 0x101, "masked");
+	sprintf(want + n, row, 0xfffff, map[2].virq, "0x00000000000fffff", 0xfee00000, 0x102, "unmasked");
 	KUNIT_EXPECT_STREQ(test, msi_test_read(debugfs_file, buf, 4096, true), want);
 	KUNIT_EXPECT_NULL(test, strstr(buf, address));
 
@@ -1202,10 +1206,10 @@ static void debugfs_text(struct kunit *test)
 	msi_deferred_set_mask(slot, true);
 	free_irq(map[0].virq, mt);
 	n = add_store(want, direct, "direct", "direct", 8, 1);
-	n += sprintf(want + n, row, 3, map[0].virq, (u64)hash, 0, 0, "masked");
+	n += sprintf(want + n, row, 3, map[0].virq, hashed, 0, 0, "masked");
 	n += add_store(want + n, deferred, "deferred", "deferred, suspended", 1 << 20, 2);
-	n += sprintf(want + n, row, 2, map[1].virq, 0ULL, 0xfee00000, 0x101, "masked");
-	sprintf(want + n, row, 0xfffff, map[2].virq, cookie.value, 0xfee00000, 0x102,
+	n += sprintf(want + n, row, 2, map[1].virq, "none", 0xfee00000, 0x101, "masked");
+	sprintf(want + n, row, 0xfffff, map[2].virq, "0x00000000000fffff", 0xfee00000, 0x102,
 		"masked dirty");
 	KUNIT_EXPECT_STREQ(test, msi_test_read(debugfs_file, buf, 4096, true), want);
 	msi_deferred_set_mask(slot, false);
@@ -1242,8 +1246,7 @@ static void debugfs_long(struct kunit *test)
 
 	id = msi_test_create(mt, MSI_TEST_DEFERRED, MSI_TEST_SLOTS, &mt->hw);
 	other = msi_test_create(mt, MSI_TEST_DIRECT, 8, more_hw(mt));
-	KUNIT_ASSERT_EQ(test, msi_store_alloc_irqs(mt->dev, id, count, count, NULL, NULL, maps),
-			count);
+	KUNIT_ASSERT_EQ(test, msi_test_alloc_irqs(mt, id, count, count, maps), count);
 
 	msi_test_read(debugfs_file, buf, size, true);
 	for (p = buf; (p = strstr(p, " masked\n")); p++)
@@ -1373,8 +1376,7 @@ static void restore(struct kunit *test)
 	int id;
 
 	id = msi_test_create(mt, kind, 8, &mt->hw);
-	KUNIT_ASSERT_EQ(test, msi_store_alloc_irqs(mt->dev, id, RESTORE, RESTORE, NULL, NULL, maps),
-			RESTORE);
+	KUNIT_ASSERT_EQ(test, msi_test_alloc_irqs(mt, id, RESTORE, RESTORE, maps), RESTORE);
 
 	/* One was never requested, one not yet enabled, one is */
 	KUNIT_ASSERT_EQ(test, request_irq(maps[1].virq, msi_test_handler, IRQF_NO_AUTOEN,
@@ -1397,6 +1399,8 @@ static void restore(struct kunit *test)
 		if (mask && i == 2)
 			msi_test_add(&mt->want, "unmask(%u)", i);
 	}
+	for (i = 0; i < RESTORE; i++)
+		MSI_TEST_WANT(mt, kind == MSI_TEST_DEFERRED_POST, "done(%u)", i);
 	MSI_TEST_WANT(mt, lock, "unlock");
 
 	/* By the bus, unless it has to wait for the driver, and by the driver */
@@ -1783,7 +1787,7 @@ static int crowd_batch(void *data)
 	int n;
 
 	for (i = 0; !kthread_should_stop(); i++) {
-		n = msi_store_alloc_irqs(c->mt->dev, c->id[i % 2], 1, 4, NULL, NULL, maps);
+		n = msi_test_alloc_irqs(c->mt, c->id[i % 2], 1, 4, maps);
 		cond_resched();
 		if (n < 0)
 			continue;
@@ -1797,15 +1801,14 @@ static int crowd_batch(void *data)
 static bool is_torn(const char *buf)
 {
 	unsigned int index, irq, data;
-	u64 cookie, address;
 	const char *line;
+	u64 address;
 
 	for (line = buf; *line; line = strchrnul(line, '\n')) {
 		line += *line == '\n';
 		if (line[0] != ' ' || !isdigit(line[1]))
 			continue;
-		if (sscanf(line, " %u %u 0x%llx 0x%llx %x", &index, &irq, &cookie, &address,
-			   &data) != 5)
+		if (sscanf(line, " %u %u %*s 0x%llx %x", &index, &irq, &address, &data) != 4)
 			return true;
 		if (index >= 8 || !address != !data)
 			return true;

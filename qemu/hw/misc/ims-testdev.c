@@ -115,7 +115,10 @@ typedef struct ImsTestdevKind {
     uint32_t *slot_sent;
 
     ImsTestdevSlot *slots;
-    /* How many of these are pending */
+    /* For each of these, SLOT_PASID and SLOT_EXPECT */
+    uint32_t *slot_pasid;
+    uint32_t *slot_expect;
+    /* How many of them are pending */
     uint32_t pending;
 } ImsTestdevKind;
 
@@ -187,6 +190,9 @@ struct ImsTestdev {
 
     ImsTestdevKind kinds[IMS_TD_NR_KINDS];
 
+    /* What writing PENDING in the slot table does */
+    uint32_t table_mode;
+
     /* For each slot of the wide table, the address that DATA will take */
     uint64_t *wide_prepared;
 
@@ -246,12 +252,16 @@ struct ImsTestdev {
  * @mask: the bit that masks the slot, or enables it
  * @masked: what this bit is in a masked slot.  A slot is masked after reset
  * @pending: the bit that shows that the slot is pending
+ * @pasid: the PASID to send with
+ * @pasid_en: the bit that says that there is one
  * @writable: the bits that software can change
  */
 typedef struct ImsTestdevCtrl {
     uint32_t mask;
     uint32_t masked;
     uint32_t pending;
+    uint32_t pasid;
+    uint32_t pasid_en;
     uint32_t writable;
 } ImsTestdevCtrl;
 
@@ -296,6 +306,7 @@ static const char *const ims_testdev_breach_names[IMS_TD_NR_BREACHES] = {
     [IMS_TD_BREACH_REG] = "no such register or command, or not now",
     [IMS_TD_BREACH_DMA] = "memory out of reach",
     [IMS_TD_BREACH_POWER] = "access while asleep",
+    [IMS_TD_BREACH_PASID] = "message with another PASID than expected",
 };
 
 static void ims_testdev_count(uint32_t *count)
@@ -414,6 +425,28 @@ static bool ims_testdev_dma(ImsTestdev *s, uint64_t addr, void *buf,
 
 /* "Messages" */
 
+/* Record the PASID that a message of a store is sent with, and judge it */
+static void ims_testdev_use_pasid(ImsTestdev *s, uint32_t kind, uint32_t slot)
+{
+    const ImsTestdevCtrl *ctrl = ims_testdev_kind_ops[kind].ctrl;
+    ImsTestdevKind *k = &s->kinds[kind];
+    uint32_t word, expect, pasid = 0;
+
+    if (!ctrl) {
+        return;
+    }
+    word = k->slots[slot].ctrl;
+    if (word & ctrl->pasid_en) {
+        pasid = IMS_TD_PASID_EN | (word & ctrl->pasid) >> ctz32(ctrl->pasid);
+    }
+    k->slot_pasid[slot] = pasid;
+    expect = k->slot_expect[slot];
+    if ((expect & IMS_TD_PASID_CHECK) &&
+        (expect & ~IMS_TD_PASID_CHECK) != pasid) {
+        ims_testdev_breach(s, IMS_TD_BREACH_PASID, kind, slot, pasid);
+    }
+}
+
 static void ims_testdev_send(ImsTestdev *s, uint32_t kind, uint32_t slot,
                              MSIMessage msg)
 {
@@ -435,6 +468,7 @@ static void ims_testdev_send(ImsTestdev *s, uint32_t kind, uint32_t slot,
     /* Before it goes out: it may clear the counters, and has no part in them */
     k->sent++;
     k->slot_sent[slot]++;
+    ims_testdev_use_pasid(s, kind, slot);
 
     /*
      * An address that is not a multiple of four is none that a message can
@@ -714,6 +748,9 @@ static void ims_testdev_store_set_msg(ImsTestdev *s, uint32_t kind,
         ims_testdev_breach(s, IMS_TD_BREACH_MSG_UNMASKED, kind, slot, value);
     }
     *old = msg;
+    if (!msg.address) {
+        s->kinds[kind].slot_expect[slot] = 0;
+    }
 }
 
 static void ims_testdev_store_mask(ImsTestdev *s, uint32_t kind, uint32_t slot)
@@ -839,6 +876,8 @@ static const ImsTestdevCtrl ims_testdev_slot_ctrl = {
     .mask = IMS_TD_SLOT_CTRL_MASK,
     .masked = IMS_TD_SLOT_CTRL_MASK,
     .pending = IMS_TD_SLOT_CTRL_PENDING,
+    .pasid = IMS_TD_SLOT_CTRL_PASID,
+    .pasid_en = IMS_TD_SLOT_CTRL_PASID_EN,
     .writable = IMS_TD_SLOT_CTRL_WRITABLE,
 };
 
@@ -846,6 +885,8 @@ static const ImsTestdevCtrl ims_testdev_wide_ctrl = {
     .mask = IMS_TD_WIDE_CTRL_ENABLE,
     .masked = 0,
     .pending = IMS_TD_WIDE_CTRL_PENDING,
+    .pasid = IMS_TD_WIDE_CTRL_PASID,
+    .pasid_en = IMS_TD_WIDE_CTRL_PASID_EN,
     .writable = IMS_TD_WIDE_CTRL_WRITABLE,
 };
 
@@ -1243,7 +1284,12 @@ static void ims_testdev_reset_state(ImsTestdev *s)
             memset(k->slot_fired, 0, k->nr_slots * sizeof(*k->slot_fired));
             memset(k->slot_sent, 0, k->nr_slots * sizeof(*k->slot_sent));
         }
+        if (k->nr_stored) {
+            memset(k->slot_pasid, 0, k->nr_stored * sizeof(*k->slot_pasid));
+            memset(k->slot_expect, 0, k->nr_stored * sizeof(*k->slot_expect));
+        }
     }
+    s->table_mode = IMS_TD_TABLE_RO;
 
     s->fire_kind = 0;
     s->fire_first = 0;
@@ -1434,6 +1480,58 @@ static uint32_t ims_testdev_slot_read(ImsTestdev *s, hwaddr reg)
     default:
         g_assert_not_reached();
     }
+}
+
+/* Of the selected slot, which is one of a store. NULL after a breach */
+static uint32_t *ims_testdev_pasid_reg(ImsTestdev *s, hwaddr reg)
+{
+    uint32_t kind = s->sel_kind;
+    uint32_t slot = s->sel_slot;
+
+    if (kind >= IMS_TD_NR_KINDS || !ims_testdev_kind_ops[kind].ctrl) {
+        ims_testdev_breach(s, IMS_TD_BREACH_RANGE, IMS_TD_BREACH_KIND_REGS,
+                           reg, kind);
+        return NULL;
+    }
+    if (slot >= s->kinds[kind].nr_stored) {
+        ims_testdev_breach(s, IMS_TD_BREACH_RANGE, kind, slot, 0);
+        return NULL;
+    }
+    return reg == IMS_TD_REG_SLOT_PASID ? &s->kinds[kind].slot_pasid[slot] :
+                                          &s->kinds[kind].slot_expect[slot];
+}
+
+static uint32_t ims_testdev_pasid_read(ImsTestdev *s, hwaddr reg)
+{
+    uint32_t *value = ims_testdev_pasid_reg(s, reg);
+
+    return value ? *value : 0;
+}
+
+static void ims_testdev_expect_write(ImsTestdev *s, hwaddr reg, uint32_t value)
+{
+    uint32_t *expect;
+
+    if (value & ~(IMS_TD_PASID_CHECK | IMS_TD_PASID_EN | IMS_TD_PASID)) {
+        ims_testdev_breach(s, IMS_TD_BREACH_REG, IMS_TD_BREACH_KIND_REGS, reg,
+                           value);
+        return;
+    }
+    expect = ims_testdev_pasid_reg(s, reg);
+    if (expect) {
+        *expect = value;
+    }
+}
+
+static void ims_testdev_table_mode_write(ImsTestdev *s, hwaddr reg,
+                                         uint32_t value)
+{
+    if (value > IMS_TD_TABLE_RW) {
+        ims_testdev_breach(s, IMS_TD_BREACH_REG, IMS_TD_BREACH_KIND_REGS, reg,
+                           value);
+        return;
+    }
+    s->table_mode = value;
 }
 
 /* Reading the log is never a breach: it must not change what it shows */
@@ -1647,6 +1745,16 @@ static const ImsTestdevReg ims_testdev_regs[IMS_TD_REGS_SIZE / 4] = {
         .read = ims_testdev_slot_read,
     },
 
+    [IMS_TD_REG_SLOT_PASID / 4] = {
+        .read = ims_testdev_pasid_read,
+    },
+    [IMS_TD_REG_SLOT_EXPECT / 4] = {
+        .read = ims_testdev_pasid_read,
+        .write = ims_testdev_expect_write,
+    },
+    [IMS_TD_REG_TABLE_MODE / 4] =
+        IMS_TESTDEV_REG_VALUE_CHECKED(table_mode, ims_testdev_table_mode_write),
+
     [IMS_TD_REG_BREACH_COUNT / 4] = IMS_TESTDEV_REG_VALUE_RO(breach_count),
     [IMS_TD_REG_BREACH_LOGGED / 4] = IMS_TESTDEV_REG_VALUE_RO(breach_logged),
     [IMS_TD_REG_BREACH_SEL / 4] = IMS_TESTDEV_REG_VALUE(breach_sel),
@@ -1752,6 +1860,20 @@ static void ims_testdev_regs_write(void *opaque, hwaddr addr, uint64_t value,
 
 /* "The slot table" */
 
+/* Can send a message, which is the last thing that it does */
+static void ims_testdev_table_set_ctrl(ImsTestdev *s, uint32_t slot,
+                                       uint32_t value)
+{
+    bool pending = value & IMS_TD_SLOT_CTRL_PENDING;
+
+    if (s->table_mode == IMS_TD_TABLE_RW) {
+        ims_testdev_store_set_pending(s, IMS_TD_KIND_TABLE, slot, pending);
+    } else if (s->table_mode == IMS_TD_TABLE_W1C && pending) {
+        ims_testdev_store_set_pending(s, IMS_TD_KIND_TABLE, slot, false);
+    }
+    ims_testdev_store_set_ctrl(s, IMS_TD_KIND_TABLE, slot, value);
+}
+
 static uint64_t ims_testdev_table_read(void *opaque, hwaddr addr, unsigned size)
 {
     ImsTestdev *s = opaque;
@@ -1821,7 +1943,7 @@ static void ims_testdev_table_write(void *opaque, hwaddr addr, uint64_t value,
         msg.data = value;
         break;
     default:
-        ims_testdev_store_set_ctrl(s, IMS_TD_KIND_TABLE, slot, value);
+        ims_testdev_table_set_ctrl(s, slot, value);
         return;
     }
     ims_testdev_store_set_msg(s, IMS_TD_KIND_TABLE, slot, msg, value);
@@ -2344,6 +2466,8 @@ static void ims_testdev_pci_realize(PCIDevice *dev, Error **errp)
         if (ims_testdev_kind_ops[i].ctrl) {
             k->nr_stored = k->nr_slots;
             k->slots = g_new0(ImsTestdevSlot, k->nr_stored);
+            k->slot_pasid = g_new0(uint32_t, k->nr_stored);
+            k->slot_expect = g_new0(uint32_t, k->nr_stored);
         }
     }
     s->wide_prepared = g_new0(uint64_t, s->nr_wide);
@@ -2409,6 +2533,8 @@ static void ims_testdev_instance_finalize(Object *obj)
         g_free(s->kinds[i].slot_fired);
         g_free(s->kinds[i].slot_sent);
         g_free(s->kinds[i].slots);
+        g_free(s->kinds[i].slot_pasid);
+        g_free(s->kinds[i].slot_expect);
     }
     g_free(s->wide_prepared);
     g_free(s->name);
@@ -2491,6 +2617,9 @@ static int ims_testdev_post_load(void *opaque, int version_id)
     if (s->copy_valid > 1) {
         return ims_testdev_bad_state(s, "COPY_VALID");
     }
+    if (s->table_mode > IMS_TD_TABLE_RW) {
+        return ims_testdev_bad_state(s, "TABLE_MODE");
+    }
     if (!ims_testdev_cmd_state_ok(s)) {
         return ims_testdev_bad_state(s, "command ring");
     }
@@ -2534,8 +2663,8 @@ static const VMStateDescription vmstate_ims_testdev_slot = {
 
 static const VMStateDescription vmstate_ims_testdev_kind = {
     .name = "ims-testdev/kind",
-    .version_id = 2,
-    .minimum_version_id = 2,
+    .version_id = 3,
+    .minimum_version_id = 3,
     .fields = (VMStateField[]) {
         VMSTATE_UINT32_EQUAL(nr_slots, ImsTestdevKind,
                              "give both sides the same properties"),
@@ -2550,14 +2679,18 @@ static const VMStateDescription vmstate_ims_testdev_kind = {
         VMSTATE_STRUCT_VARRAY_POINTER_UINT32(slots, ImsTestdevKind, nr_stored,
                                              vmstate_ims_testdev_slot,
                                              ImsTestdevSlot),
+        VMSTATE_VARRAY_UINT32(slot_pasid, ImsTestdevKind, nr_stored, 0,
+                              vmstate_info_uint32, uint32_t),
+        VMSTATE_VARRAY_UINT32(slot_expect, ImsTestdevKind, nr_stored, 0,
+                              vmstate_info_uint32, uint32_t),
         VMSTATE_END_OF_LIST()
     }
 };
 
 static const VMStateDescription vmstate_ims_testdev = {
     .name = TYPE_IMS_TESTDEV,
-    .version_id = 4,
-    .minimum_version_id = 4,
+    .version_id = 5,
+    .minimum_version_id = 5,
     .post_load = ims_testdev_post_load,
     .fields = (VMStateField[]) {
         VMSTATE_PCI_DEVICE(parent_obj, ImsTestdev),
@@ -2568,7 +2701,7 @@ static const VMStateDescription vmstate_ims_testdev = {
         VMSTATE_UINT32(sel_kind, ImsTestdev),
         VMSTATE_UINT32(sel_slot, ImsTestdev),
         VMSTATE_UINT32(breach_sel, ImsTestdev),
-        VMSTATE_STRUCT_ARRAY(kinds, ImsTestdev, IMS_TD_NR_KINDS, 2,
+        VMSTATE_STRUCT_ARRAY(kinds, ImsTestdev, IMS_TD_NR_KINDS, 3,
                              vmstate_ims_testdev_kind, ImsTestdevKind),
         VMSTATE_VARRAY_UINT32(wide_prepared, ImsTestdev, nr_wide, 0,
                               vmstate_info_uint64, uint64_t),
@@ -2595,6 +2728,7 @@ static const VMStateDescription vmstate_ims_testdev = {
         VMSTATE_UINT32(fire_left, ImsTestdev),
         VMSTATE_UINT32(fire_left_kind, ImsTestdev),
         VMSTATE_UINT32(fire_left_first, ImsTestdev),
+        VMSTATE_UINT32(table_mode, ImsTestdev),
         VMSTATE_TIMER(fire_timer, ImsTestdev),
         VMSTATE_BOOL(cmd_stuck, ImsTestdev),
         VMSTATE_TIMER(cmd_timer, ImsTestdev),

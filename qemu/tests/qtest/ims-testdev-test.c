@@ -1252,6 +1252,163 @@ static void test_self(const void *opaque)
     ims_end(&t);
 }
 
+static void store_set_ctrl(ImsTest *t, uint32_t kind, uint32_t slot,
+                           uint32_t pasid, bool mask)
+{
+    uint32_t ctrl = mask ? IMS_TD_SLOT_CTRL_MASK : 0;
+
+    if (kind == IMS_TD_KIND_WIDE) {
+        ctrl = mask ? 0 : IMS_TD_WIDE_CTRL_ENABLE;
+        if (pasid) {
+            ctrl |= IMS_TD_WIDE_CTRL_PASID_EN | (pasid & IMS_TD_PASID) << 8;
+        }
+        wide_write(t, slot, IMS_TD_WIDE_CTRL, ctrl);
+        return;
+    }
+
+    if (pasid) {
+        ctrl |= IMS_TD_SLOT_CTRL_PASID_EN | (pasid & IMS_TD_PASID) << 12;
+    }
+    if (kind == IMS_TD_KIND_TABLE) {
+        table_write(t, slot, IMS_TD_SLOT_CTRL, ctrl);
+    } else if (kind == IMS_TD_KIND_MEM) {
+        mem_store_ctrl(t, slot, ctrl);
+        mem_notify(t, slot);
+    } else {
+        cmd_do(t, IMS_TD_CMD_OP_CTRL, slot, 0, 0, ctrl);
+    }
+}
+
+/* Which PASID a message goes with is recorded, and judged if software asks for it */
+static void test_pasid(const void *opaque)
+{
+    const uint32_t first = IMS_TD_PASID_EN | 0xabcde;
+    const uint32_t second = IMS_TD_PASID_EN | 0x12345;
+    const ImsKind *k = opaque;
+    uint32_t slot = 5;
+    ImsTest t;
+
+    kind_start(&t, k);
+    if (k->kind < IMS_TD_KIND_TABLE) {
+        g_assert_cmphex(slot_read(&t, k->kind, 0, IMS_TD_REG_SLOT_PASID), ==, 0);
+        assert_breach(&t, IMS_TD_BREACH_RANGE, IMS_TD_BREACH_KIND_REGS,
+                      IMS_TD_REG_SLOT_PASID, k->kind);
+        ims_write(&t, IMS_TD_REG_SLOT_EXPECT, IMS_TD_PASID_CHECK);
+        assert_breach(&t, IMS_TD_BREACH_RANGE, IMS_TD_BREACH_KIND_REGS,
+                      IMS_TD_REG_SLOT_EXPECT, k->kind);
+        ims_end(&t);
+        return;
+    }
+
+    k->set_msg(&t, slot, RAM_MSG, DATA);
+    store_set_ctrl(&t, k->kind, slot, 0, false);
+    ims_fire(&t, k->kind, slot);
+    g_assert_cmphex(slot_read(&t, k->kind, slot, IMS_TD_REG_SLOT_PASID), ==, 0);
+    store_set_ctrl(&t, k->kind, slot, first, false);
+    g_assert_cmphex(slot_read(&t, k->kind, slot, IMS_TD_REG_SLOT_PASID), ==, 0);
+    ims_fire(&t, k->kind, slot);
+    g_assert_cmphex(slot_read(&t, k->kind, slot, IMS_TD_REG_SLOT_PASID), ==,
+                    first);
+    g_assert_cmphex(slot_read(&t, k->kind, slot + 1, IMS_TD_REG_SLOT_PASID), ==,
+                    0);
+
+    ims_write(&t, IMS_TD_REG_SEL_SLOT, slot);
+    ims_write(&t, IMS_TD_REG_SLOT_EXPECT, IMS_TD_PASID_CHECK | first);
+    g_assert_cmphex(ims_read(&t, IMS_TD_REG_SLOT_EXPECT), ==,
+                    IMS_TD_PASID_CHECK | first);
+    ims_fire(&t, k->kind, slot);
+    assert_breaches(&t, 0);
+    ram_take(&t, RAM_MSG);
+    ims_write(&t, IMS_TD_REG_SLOT_EXPECT, IMS_TD_PASID_CHECK | second);
+    ims_fire(&t, k->kind, slot);
+    assert_breach(&t, IMS_TD_BREACH_PASID, k->kind, slot, first);
+    g_assert_cmphex(ram_take(&t, RAM_MSG), ==, DATA);
+    ims_write(&t, IMS_TD_REG_SLOT_EXPECT, IMS_TD_PASID_CHECK);
+    ims_fire(&t, k->kind, slot);
+    assert_breach(&t, IMS_TD_BREACH_PASID, k->kind, slot, first);
+    ims_write(&t, IMS_TD_REG_SLOT_EXPECT, second);
+    ims_fire(&t, k->kind, slot);
+    assert_breaches(&t, 0);
+
+    /* What was held goes with the new one */
+    store_set_ctrl(&t, k->kind, slot, first, true);
+    ims_fire(&t, k->kind, slot);
+    ims_write(&t, IMS_TD_REG_SLOT_EXPECT, IMS_TD_PASID_CHECK | second);
+    store_set_ctrl(&t, k->kind, slot, second, false);
+    g_assert_cmphex(ims_read(&t, IMS_TD_REG_SLOT_PASID), ==, second);
+    assert_kind(&t, k->kind, 7, 7, 1, 0, 0);
+
+    /* Whoever has the slot next is not judged by it */
+    store_set_ctrl(&t, k->kind, slot, 0, true);
+    g_assert_cmphex(slot_read(&t, k->kind, slot, IMS_TD_REG_SLOT_EXPECT), ==,
+                    IMS_TD_PASID_CHECK | second);
+    k->set_msg(&t, slot, 0, 0);
+    g_assert_cmphex(slot_read(&t, k->kind, slot, IMS_TD_REG_SLOT_EXPECT), ==, 0);
+
+    ims_write(&t, IMS_TD_REG_SLOT_EXPECT, IMS_TD_PASID + 1);
+    assert_breach(&t, IMS_TD_BREACH_REG, IMS_TD_BREACH_KIND_REGS,
+                  IMS_TD_REG_SLOT_EXPECT, IMS_TD_PASID + 1);
+    ims_write(&t, IMS_TD_REG_SEL_SLOT, k->nr_slots);
+    ims_write(&t, IMS_TD_REG_SLOT_EXPECT, 0);
+    assert_breach(&t, IMS_TD_BREACH_RANGE, k->kind, k->nr_slots, 0);
+    ims_end(&t);
+}
+
+static void assert_table_pending(ImsTest *t, uint32_t slot, bool pending)
+{
+    g_assert_cmphex(table_read(t, slot, IMS_TD_SLOT_CTRL), ==,
+                    IMS_TD_SLOT_CTRL_MASK |
+                    (pending ? IMS_TD_SLOT_CTRL_PENDING : 0));
+    g_assert_cmpuint(kind_read(t, IMS_TD_KIND_TABLE, IMS_TD_REG_KIND_PENDING),
+                     ==, pending);
+}
+
+/* What a write to the pending bit does */
+static void test_table_mode(void)
+{
+    const uint32_t both = IMS_TD_SLOT_CTRL_MASK | IMS_TD_SLOT_CTRL_PENDING;
+    uint32_t slot = 9, mode;
+    ImsTest t;
+
+    ims_boot(&t);
+    table_set_msg(&t, slot, RAM_MSG, DATA);
+    for (mode = IMS_TD_TABLE_RO; mode <= IMS_TD_TABLE_RW; mode++) {
+        ims_write(&t, IMS_TD_REG_TABLE_MODE, mode);
+        g_assert_cmpuint(ims_read(&t, IMS_TD_REG_TABLE_MODE), ==, mode);
+
+        ims_fire(&t, IMS_TD_KIND_TABLE, slot);
+        assert_table_pending(&t, slot, true);
+        table_write(&t, slot, IMS_TD_SLOT_CTRL, IMS_TD_SLOT_CTRL_MASK);
+        assert_table_pending(&t, slot, mode != IMS_TD_TABLE_RW);
+        table_write(&t, slot, IMS_TD_SLOT_CTRL, both);
+        assert_table_pending(&t, slot, mode != IMS_TD_TABLE_W1C);
+        table_write(&t, slot, IMS_TD_SLOT_CTRL, both);
+        assert_table_pending(&t, slot, mode != IMS_TD_TABLE_W1C);
+
+        /* Both in one write */
+        table_write(&t, slot, IMS_TD_SLOT_CTRL, IMS_TD_SLOT_CTRL_PENDING);
+        g_assert_cmphex(ram_take(&t, RAM_MSG), ==,
+                        mode == IMS_TD_TABLE_W1C ? 0 : DATA);
+        table_write(&t, slot, IMS_TD_SLOT_CTRL, IMS_TD_SLOT_CTRL_MASK);
+        ims_fire(&t, IMS_TD_KIND_TABLE, slot);
+        table_write(&t, slot, IMS_TD_SLOT_CTRL, 0);
+        g_assert_cmphex(ram_take(&t, RAM_MSG), ==,
+                        mode == IMS_TD_TABLE_RW ? 0 : DATA);
+        table_write(&t, slot, IMS_TD_SLOT_CTRL, IMS_TD_SLOT_CTRL_MASK);
+    }
+    assert_breaches(&t, 0);
+
+    ims_write(&t, IMS_TD_REG_TABLE_MODE, IMS_TD_TABLE_RW + 1);
+    assert_breach(&t, IMS_TD_BREACH_REG, IMS_TD_BREACH_KIND_REGS,
+                  IMS_TD_REG_TABLE_MODE, IMS_TD_TABLE_RW + 1);
+    ims_flr(&t);
+    ims_restore(&t);
+    g_assert_cmpuint(ims_read(&t, IMS_TD_REG_TABLE_MODE), ==, IMS_TD_TABLE_RW);
+    ims_write(&t, IMS_TD_REG_RESET, 1);
+    g_assert_cmpuint(ims_read(&t, IMS_TD_REG_TABLE_MODE), ==, IMS_TD_TABLE_RO);
+    ims_end(&t);
+}
+
 /* None is fired when one of them is out of range */
 static void test_range(const void *opaque)
 {
@@ -1340,8 +1497,8 @@ static void test_bad_register(void)
         IMS_TD_REG_CMD_HEAD, IMS_TD_REG_CMD_DONE,
     };
     static const uint32_t missing[] = {
-        0x010, 0x01c, 0x030, IMS_TD_REG_FIRE_DB(IMS_TD_NR_KINDS), 0x088, 0x0bc,
-        IMS_TD_REG_BREACH_BY_CODE(IMS_TD_NR_BREACHES), 0x17c, 0x190, 0x19c,
+        0x010, 0x01c, 0x030, IMS_TD_REG_FIRE_DB(IMS_TD_NR_KINDS), 0x088, 0x0c4,
+        0x0cc, 0x0d4, IMS_TD_REG_BREACH_BY_CODE(IMS_TD_NR_BREACHES), 0x17c, 0x190, 0x19c,
         0x1cc, 0x1dc, 0x1f0, IMS_TD_REGS_SIZE - 4,
     };
     static const uint32_t write_only[] = {
@@ -3826,10 +3983,11 @@ enum {
     STATE_CMD_HEAD,
     STATE_COPY_VALID = 17,
     STATE_FIRE_LEFT = 21,
+    STATE_TABLE_MODE = 24,
     /* What kind COPY has: how many slots, and counters of them all and of each */
     STATE_COPY_WORDS = 5 + 2 * IMS_TD_COPY_SLOTS,
-    /* The control word of the last slot, which is masked */
-    STATE_CTRL = -2 * WIDE_SLOTS - STATE_COPY_WORDS - 1,
+    /* The control word of the last slot, which is masked. PASIDs come after it */
+    STATE_CTRL = -2 * WIDE_SLOTS - STATE_COPY_WORDS - 2 * CMD_SLOTS - 1,
 };
 
 static const ImsBadState bad_states[] = {
@@ -3858,6 +4016,8 @@ static const ImsBadState bad_states[] = {
       "control word of a slot" },
     { "fire-left", STATE_FIRE_LEFT, 1,
       "range to be fired" },
+    { "table-mode", STATE_TABLE_MODE, 3,
+      "TABLE_MODE" },
 };
 
 static void test_migrate_bad(const void *opaque)
@@ -4372,7 +4532,7 @@ static void test_fuzz(void)
 
     for (i = 0; i < 100000; i++) {
         int size = sizes[g_rand_int_range(rand, 0, ARRAY_SIZE(sizes))];
-        uint32_t op = g_rand_int_range(rand, 0, 25);
+        uint32_t op = g_rand_int_range(rand, 0, 26);
         uint64_t value = g_rand_int(rand);
         uint64_t off = g_rand_int(rand);
         uint32_t slot = g_rand_int_range(rand, 0, 40);
@@ -4461,6 +4621,12 @@ static void test_fuzz(void)
             break;
         case 24:
             copy_set(&t, fuzz_address(&t, rand), value);
+            break;
+        case 25:
+            ims_write(&t, IMS_TD_REG_SEL_KIND, off % (IMS_TD_NR_KINDS + 1));
+            ims_write(&t, IMS_TD_REG_SEL_SLOT, slot);
+            ims_write(&t, IMS_TD_REG_SLOT_EXPECT, IMS_TD_PASID_CHECK |
+                      (value & (IMS_TD_PASID_EN | IMS_TD_PASID)));
             break;
         }
 
@@ -4581,6 +4747,7 @@ int main(int argc, char **argv)
     add_for_kinds("no-msg", test_no_msg, IMS_TD_KIND_MSI);
     add_for_kinds("bus", test_bus, IMS_TD_KIND_MSI);
     add_for_kinds("self", test_self, IMS_TD_KIND_MSI);
+    add_for_kinds("pasid", test_pasid, IMS_TD_KIND_MSI);
     add_for_kinds("range", test_range, IMS_TD_KIND_MSI);
     add_for_kinds("requester-id", test_requester_id, IMS_TD_KIND_MSI);
     add_for_kinds("unplug", test_unplug, IMS_TD_KIND_MSI);
@@ -4591,6 +4758,7 @@ int main(int argc, char **argv)
     qtest_add_func("/ims-testdev/bad-register", test_bad_register);
     qtest_add_func("/ims-testdev/width", test_width);
     qtest_add_func("/ims-testdev/table-fields", test_table_fields);
+    qtest_add_func("/ims-testdev/table-mode", test_table_mode);
     qtest_add_func("/ims-testdev/wide-width", test_wide_width);
     qtest_add_func("/ims-testdev/wide-fields", test_wide_fields);
     qtest_add_func("/ims-testdev/wide-order", test_wide_order);

@@ -623,6 +623,8 @@ EXPORT_SYMBOL_GPL(pci_ims_free_irq);
  * pci_ims_store_alloc_irqs - Allocate several interrupts from a store at once
  * @pdev:	The PCI device
  * @id:		Id of the store as returned by the function which created it
+ * @index:	Index of the slot of the first one, the others get those that follow it. Or
+ *		%MSI_ANY_INDEX for any slots which are free
  * @min:	Number of interrupts which are required, at least 1
  * @max:	Number of interrupts which are desired
  * @affd:	Optional: How to spread the interrupts over the CPUs. NULL means that
@@ -630,10 +632,10 @@ EXPORT_SYMBOL_GPL(pci_ims_free_irq);
  * @cookies:	Optional: @max cookies for the storage ops
  * @maps:	Room for @max results, of which as many are valid as are returned
  *
- * Like pci_alloc_irq_vectors_affinity(), with any slots which are free. With @affd
- * the kernel manages the affinity: An interrupt is shut down along with the last of
- * its CPUs. The store of a device which has to be told by commands can't do that,
- * there the interrupts are spread and move to other CPUs.
+ * Like pci_alloc_irq_vectors_affinity(). With @affd, pci_ims_store_get_affinity() has the
+ * CPUs of each, and the kernel manages the affinity: An interrupt is shut down along with
+ * the last of its CPUs. The store of a device which has to be told by commands can't do
+ * that, there the interrupts are spread and move to other CPUs.
  *
  * Cheaper than one by one, the more so the slower the store is.
  *
@@ -644,21 +646,79 @@ EXPORT_SYMBOL_GPL(pci_ims_free_irq);
  *
  *	* %-ENODEV - There is no such store
  *	* %-EINVAL - @min is 0 or greater than @max
+ *	* %-ERANGE - From @index on the store has less than @min slots
+ *	* %-EBUSY  - One of the slots from @index on, up to @max of them, is in use
  *	* %-ENOSPC - There are less than @min
  *	* %-EDEADLK - Called by a function of msi_on_each_desc()
  *	* %-ENOMEM - Out of memory or of Linux interrupt numbers
  *	* Any error which the store has for one of @cookies, or when it is told the
  *	  messages
  */
-int pci_ims_store_alloc_irqs(struct pci_dev *pdev, unsigned int id, unsigned int min,
-			     unsigned int max, struct irq_affinity *affd,
+int pci_ims_store_alloc_irqs(struct pci_dev *pdev, unsigned int id, unsigned int index,
+			     unsigned int min, unsigned int max, struct irq_affinity *affd,
 			     const union msi_instance_cookie *cookies, struct msi_map *maps)
 {
 	if (id == MSI_DEFAULT_STORE || id == MSI_FIRST_STORE)
 		return -ENODEV;
-	return msi_store_alloc_irqs(&pdev->dev, id, min, max, affd, cookies, maps);
+	return msi_store_alloc_irqs(&pdev->dev, id, index, min, max, affd, cookies, maps);
 }
 EXPORT_SYMBOL_GPL(pci_ims_store_alloc_irqs);
+
+/**
+ * pci_ims_store_get_affinity - Get the affinity which an interrupt was allocated with
+ * @pdev:	The PCI device
+ * @id:		Id of the store
+ * @index:	Index of the slot
+ *
+ * The same as pci_irq_get_affinity(), e.g. to map the queues of a block device to CPUs.
+ *
+ * Context: Any context.
+ *
+ * Return: The CPUs. NULL if the interrupt was allocated without affinity or if there is no
+ * such interrupt. Valid as long as the interrupt is allocated
+ */
+const struct cpumask *pci_ims_store_get_affinity(struct pci_dev *pdev, unsigned int id,
+						 unsigned int index)
+{
+	if (id == MSI_DEFAULT_STORE || id == MSI_FIRST_STORE)
+		return NULL;
+	return msi_store_get_affinity(&pdev->dev, id, index);
+}
+EXPORT_SYMBOL_GPL(pci_ims_store_get_affinity);
+
+/**
+ * pci_ims_store_set_cookie - Change the cookie of an interrupt
+ * @pdev:	The PCI device
+ * @id:		Id of the store
+ * @map:	What pci_ims_store_alloc_irq() or pci_ims_store_alloc_irqs() returned
+ * @icookie:	The new cookie, or NULL for none
+ *
+ * The interrupt can be in use, and keeps handler and affinity. E.g. for a PASID which is
+ * known only when a guest binds it. The slot is masked while the cookie changes, so a device
+ * that keeps an event pending while it is masked loses none. When this returns, then the
+ * device sends nothing with the old cookie any more. If the store is suspended then the
+ * device is told when it is resumed.
+ *
+ * Context: Task context, can sleep. Takes the lock of the store, and masks the slot in
+ *	    between.
+ *
+ * Return: 0 on success. Otherwise the interrupt has the cookie of before. A device that has
+ * failed is told so again in the background:
+ *
+ *	* %-ENODEV - There is no such store, or @pdev was removed
+ *	* %-EINVAL - @map is not an interrupt of the store
+ *	* %-EOPNOTSUPP - The store has no use for another cookie
+ *	* %-EDEADLK - Called by a function of msi_on_each_desc()
+ *	* Any error which the store has for @icookie, or when it is told
+ */
+int pci_ims_store_set_cookie(struct pci_dev *pdev, unsigned int id, struct msi_map map,
+			     const union msi_instance_cookie *icookie)
+{
+	if (id == MSI_DEFAULT_STORE || id == MSI_FIRST_STORE)
+		return -ENODEV;
+	return msi_store_set_cookie(&pdev->dev, id, map, icookie);
+}
+EXPORT_SYMBOL_GPL(pci_ims_store_set_cookie);
 
 /**
  * pci_ims_store_free_irqs - Free several interrupts of a store at once
@@ -686,24 +746,31 @@ EXPORT_SYMBOL_GPL(pci_ims_store_free_irqs);
  * @pdev:	The PCI device
  * @id:		Id of the store
  *
- * For drivers through which the messages get into the device, before they stop the
- * way there: when the device is suspended, or in the reset_prepare() callback. What
- * was to be done for the store is done when this returns, or the device has failed to
- * do it once more. If @pdev is in an error state, as in error_detected(), then at
- * most the change that is being carried out is finished. From then on interrupts can
- * be requested, freed, masked and unmasked as before, but it is not visible in the
- * device until pci_ims_store_resume() is called. Of an interrupt which the store is
- * asked to free meanwhile the device never hears: If the device does not lose its
- * state then it must be freed before.
+ * For every kind of store, before the device or its slots cannot be accessed for a while:
+ * before it is sent to D3hot, before a reset by one of its own registers, before the memory
+ * of the slots is moved, before the command queue is stopped. When this has returned,
+ * nothing of the store accesses the device or the memory of its slots, in any context, until
+ * pci_ims_store_resume() is called. Interrupts can be requested, freed, masked and
+ * unmasked as before, and the device is told when the store is resumed.
  *
- * Nothing happens to a store which is not deferred.
+ * A store that is changed by commands is up to date when this returns, or the device has
+ * failed to do it once more. If @pdev is in an error state, as in error_detected(), then the
+ * changes that are being carried out are the last ones, and the device is not accessed.
  *
- * Context: Task context, can sleep. Takes the bus lock of the store. Does not wait for it
- *	    while run-time power management suspends @pdev.
+ * Of an interrupt which is freed meanwhile the device never hears: If the device does not
+ * lose its state then it must be freed before. Allocation fails if the store has to access
+ * the device for it.
  *
- * Return: 0 on success, -ENODEV if there is no such store, -EDEADLK if called by a
- * function of msi_on_each_desc(), -EBUSY if a change is being carried out that this does
- * not wait for: @pdev must stay in D0 then
+ * Not required for a reset by the PCI core, see pci_ims_store_resume(), and for a device
+ * that is suspended along with the system. At run time, interrupts can be masked while the
+ * device enters D3hot, and its slots are accessed until &pci_dev.current_state says so.
+ *
+ * Context: Task context, can sleep. Waits for allocations and changes that are being carried
+ *	    out. Does not wait for them while run-time power management suspends @pdev.
+ *
+ * Return: 0 on success, also if the store was suspended. -ENODEV if there is no such store
+ * or @pdev was removed, -EDEADLK if called by a function of msi_on_each_desc(), -EBUSY if
+ * something is being carried out that this does not wait for: @pdev must stay in D0 then
  */
 int pci_ims_store_suspend(struct pci_dev *pdev, unsigned int id)
 {
@@ -720,22 +787,23 @@ EXPORT_SYMBOL_GPL(pci_ims_store_suspend);
  *
  * A device which was in D3cold, or was reset, has forgotten its slots. Those which
  * the core can reach by itself it writes again as soon as the configuration space is
- * restored, and before the driver's resume() or reset_done() callback is invoked. A
- * driver has to call this only
+ * restored, and before the driver's resume() or reset_done() callback is invoked. If an
+ * interrupt is being allocated, changed or freed then, it does so right after that. From
+ * the loss to that no slot is unmasked. A driver has to call this only
  *
- *   - after pci_ims_store_suspend(), when the way into the device is open again
+ *   - after pci_ims_store_suspend(), when the device can be accessed again
  *   - for all stores, if the device forgets on an occasion of which the PCI core
  *     knows nothing, e.g. a reset by one of its own registers
  *
  * Messages and mask state of all interrupts are in the device afterwards. Slots
  * without an interrupt are not touched: They have to be masked after a reset.
  *
- * Context: Task context, can sleep. Takes the bus lock of the store, and does not wait for
- *	    it if a storage op calls this or run-time power management resumes @pdev.
+ * Context: Task context, can sleep. Takes the locks of the store, and does not wait for
+ *	    them if a storage op calls this or run-time power management resumes @pdev.
  *
- * Return: 0 on success, -ENODEV if there is no such store, -EDEADLK if called by a
- * function of msi_on_each_desc(). Otherwise the first error which the device had. The core
- * tries again in the background then
+ * Return: 0 on success, -ENODEV if there is no such store or @pdev was removed, -EDEADLK if
+ * called by a function of msi_on_each_desc(). Otherwise the first error which the device had.
+ * The core tries again in the background then
  */
 int pci_ims_store_resume(struct pci_dev *pdev, unsigned int id)
 {
@@ -744,3 +812,28 @@ int pci_ims_store_resume(struct pci_dev *pdev, unsigned int id)
 	return msi_store_resume(&pdev->dev, id);
 }
 EXPORT_SYMBOL_GPL(pci_ims_store_resume);
+
+/**
+ * pci_ims_store_restore_irq - Write one slot again
+ * @pdev:	The PCI device
+ * @id:		Id of the store
+ * @map:	What pci_ims_store_alloc_irq() or pci_ims_store_alloc_irqs() returned
+ *
+ * For a driver that has reset a part of its device, e.g. one queue, along with the slot.
+ * Other slots are not touched. If the store is suspended then pci_ims_store_resume() does
+ * it.
+ *
+ * Context: Task context, can sleep. Takes the lock of the store.
+ *
+ * Return: 0 on success, -ENODEV if there is no such store or @pdev was removed, -EINVAL if
+ * @map is not an interrupt of the store, -EDEADLK if called by a function of
+ * msi_on_each_desc(). Otherwise the error which the device had. The core tries again in the
+ * background then
+ */
+int pci_ims_store_restore_irq(struct pci_dev *pdev, unsigned int id, struct msi_map map)
+{
+	if (id == MSI_DEFAULT_STORE || id == MSI_FIRST_STORE)
+		return -ENODEV;
+	return msi_store_restore_irq(&pdev->dev, id, map);
+}
+EXPORT_SYMBOL_GPL(pci_ims_store_restore_irq);

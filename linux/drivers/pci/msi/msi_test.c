@@ -1320,11 +1320,13 @@ static const struct msi_storage_template pci_ims_template = {
 
 static void pci_ims_refused(struct kunit *test)
 {
+	static const unsigned int none[] = { MSI_DEFAULT_STORE, MSI_FIRST_STORE };
 	struct msi_storage_template tmpl = pci_ims_template;
 	struct pci_test_device *pt = pci_test;
 	struct msi_test_hw *hw = &pt->mt->hw;
 	struct pci_dev *pdev = pt->pdev;
 	struct msi_map map;
+	unsigned int i;
 
 	KUNIT_EXPECT_EQ(test, pci_create_ims_store(NULL, &tmpl, 4, hw), -EINVAL);
 	KUNIT_EXPECT_EQ(test, pci_create_ims_store(pdev, NULL, 4, hw), -EINVAL);
@@ -1352,14 +1354,20 @@ static void pci_ims_refused(struct kunit *test)
 	map = pci_ims_store_alloc_irq(pdev, MSI_FIRST_STORE, MSI_ANY_INDEX, NULL, NULL);
 	KUNIT_EXPECT_EQ(test, map.index, -ENODEV);
 	KUNIT_EXPECT_EQ(test, pci_ims_alloc_irq(pdev, NULL, NULL).index, -ENODEV);
-	KUNIT_EXPECT_EQ(test, pci_ims_store_alloc_irqs(pdev, MSI_DEFAULT_STORE, 1, 1, NULL, NULL,
-						       &map), -ENODEV);
-	KUNIT_EXPECT_EQ(test, pci_ims_store_alloc_irqs(pdev, MSI_FIRST_STORE, 1, 1, NULL, NULL,
-						       &map), -ENODEV);
+	KUNIT_EXPECT_EQ(test, pci_ims_store_alloc_irqs(pdev, MSI_DEFAULT_STORE, MSI_ANY_INDEX, 1, 1,
+						       NULL, NULL, &map), -ENODEV);
+	KUNIT_EXPECT_EQ(test, pci_ims_store_alloc_irqs(pdev, MSI_FIRST_STORE, MSI_ANY_INDEX, 1, 1,
+						       NULL, NULL, &map), -ENODEV);
 	KUNIT_EXPECT_EQ(test, pci_ims_store_suspend(pdev, MSI_DEFAULT_STORE), -ENODEV);
 	KUNIT_EXPECT_EQ(test, pci_ims_store_suspend(pdev, MSI_FIRST_STORE), -ENODEV);
 	KUNIT_EXPECT_EQ(test, pci_ims_store_resume(pdev, MSI_DEFAULT_STORE), -ENODEV);
 	KUNIT_EXPECT_EQ(test, pci_ims_store_resume(pdev, MSI_FIRST_STORE), -ENODEV);
+	map = (struct msi_map){ .index = 0, .virq = pci_irq_vector(pdev, 0) };
+	for (i = 0; i < ARRAY_SIZE(none); i++) {
+		KUNIT_EXPECT_EQ(test, pci_ims_store_set_cookie(pdev, none[i], map, NULL), -ENODEV);
+		KUNIT_EXPECT_EQ(test, pci_ims_store_restore_irq(pdev, none[i], map), -ENODEV);
+		KUNIT_EXPECT_NULL(test, pci_ims_store_get_affinity(pdev, none[i], 0));
+	}
 	pci_free_irq_vectors(pdev);
 	msi_test_log_reset(pt->mt);
 }
@@ -1413,7 +1421,8 @@ static void pci_ims_restore(struct kunit *test)
 	pci_ims_free_irq(pdev, map);
 	PCI_TEST_EXPECT("p.free free(0)");
 
-	KUNIT_ASSERT_EQ(test, pci_ims_store_alloc_irqs(pdev, id, 2, 2, NULL, NULL, maps), 2);
+	KUNIT_ASSERT_EQ(test, pci_ims_store_alloc_irqs(pdev, id, MSI_ANY_INDEX, 2, 2, NULL, NULL,
+						       maps), 2);
 	msi_test_log_reset(pt->mt);
 	pci_ims_store_free_irqs(pdev, id, maps, 2);
 	PCI_TEST_EXPECT("p.free p.free free(0) free(1)");

@@ -48,14 +48,24 @@ struct pci_dev;
  * @mask:	The bit in the control word which masks the slot
  * @pasid_enable: The bit in the control word which makes the PASID valid, with
  *		%IMS_TABLE_PASID. 0 otherwise, or if there is no such bit
+ * @live:	Bits of the control word of a table which the device changes, and a write
+ *		as well. Each write is preceded by a read, and keeps them
+ * @w1c:	Bits of the control word of a table which a write of 1 clears. They are
+ *		written as 0
+ * @pending:	Those of @live or @w1c which say that the slot has an event to send. They are
+ *		cleared when the slot is allocated, so that nobody gets an event of the
+ *		last owner
  *
  * Distances and offsets are in bytes, offsets from the start of the slot. All
  * fields are little endian. They are aligned to their size, which is 32 bits
  * unless stated otherwise, and accessed as a whole.
  *
  * The other bits of the control word are read when the slot is allocated, and each
- * change of the slot writes that value back until the interrupt is freed. So none of
- * them may be a bit that the device changes and a write affects.
+ * change of the slot writes that value back until the interrupt is freed.
+ *
+ * A device that sets a bit of @live between the read and the write loses it. If that can
+ * be a pending bit of a slot that is unmasked then an event is lost: a bit which a write of 1
+ * clears, or which a write does not change, has no such gap.
  */
 struct ims_table_layout {
 	u16	stride;
@@ -67,55 +77,49 @@ struct ims_table_layout {
 	u8	pasid_shift;
 	u32	mask;
 	u32	pasid_enable;
+	u32	live;
+	u32	w1c;
+	u32	pending;
 };
 
 /**
  * struct ims_table_desc - A slot table of a device
  * @base:	First slot, aligned like the fields of a slot. The driver maps the
  *		table and must not unmap it before the store is removed
+ * @length:	Length of the mapping from @base on, in bytes
  * @nr_slots:	Number of slots in the table
  * @layout:	Layout of the slots
- * @stopped:	Optional: The driver sets it before the device is sent to D3hot while
- *		interrupts can be masked. That enters D3hot some time before it becomes
- *		known. It clears it when pci_set_power_state() has returned, or in the
- *		runtime_resume() callback if the PCI core sends the device to D3hot and
- *		back. Nobody writes slots while it is set, not even pci_restore_state().
- *		So if the device is in D0 when it is cleared, for whatever reason, then
- *		pci_ims_store_resume() has to be invoked. After it was set,
- *		synchronize_rcu() waits for the last access, but for those of a caller
- *		which allocates or frees an interrupt at the same time: The driver has
- *		to prevent that. It must stay there until the store is removed
  */
 struct ims_table_desc {
 	void __iomem			*base;
+	size_t				length;
 	unsigned int			nr_slots;
 	const struct ims_table_layout	*layout;
-	const bool			*stopped;
 };
 
 /**
  * struct ims_mem_desc - Slots of a device in memory
+ * @base:	Slot with index 0, in coherent memory which the driver keeps until the store
+ *		is removed. The others follow at a distance of &ims_table_layout.stride.
+ *		NULL if the cookie of each interrupt is the address of its slot
+ * @length:	Length of the memory from @base on, in bytes. 0 without @base
  * @nr_slots:	Number of slots which the device can have
  * @first:	Number by which the device knows the slot with index 0. The others
  *		follow
- * @layout:	Layout of the slots, without %IMS_TABLE_PASID
+ * @layout:	Layout of the slots. %IMS_TABLE_PASID requires @base, as there is one cookie.
+ *		The device only reads slots in memory: It has no bits that it changes
  * @notify:	A register of 32 bits which takes the number of a slot that was
  *		changed, and which can be read. When a read from it has returned,
  *		then the device acts on what was in the slot when the register was
  *		written. Mapped like &ims_table_desc.base
- * @stopped:	Optional: The driver sets it while the device does not know where
- *		the slots are, e.g. from before a reset until it has told the
- *		device again. Slots are changed in memory only while it is set, and
- *		pci_ims_store_resume() has to be invoked when it is cleared. After
- *		it was set, synchronize_rcu() waits for the last notification, as for
- *		&ims_table_desc.stopped. It must stay there until the store is removed
  */
 struct ims_mem_desc {
+	void				*base;
+	size_t				length;
 	unsigned int			nr_slots;
 	unsigned int			first;
 	const struct ims_table_layout	*layout;
 	void __iomem			*notify;
-	const bool			*stopped;
 };
 
 /* What a command has to change */
@@ -131,8 +135,10 @@ struct ims_mem_desc {
  * @data:	Data of the message. If @address and @data are both 0 then the slot has
  *		no message, and must not send
  * @masked:	Whether the slot is masked
- * @cookie:	The cookie which the interrupt was allocated with. What it points to
- *		must stay valid until the interrupt is freed
+ * @has_cookie:	The interrupt has a cookie
+ * @cookie:	The cookie, 0 without one. If both message and mask are changed then it can be
+ *		a new one, see ims_cmd_ops::set_cookie(). What it points to must stay valid
+ *		until the interrupt is freed
  * @token:	For the driver, to recognize the command in ims_cmd_ops::complete()
  */
 struct ims_cmd {
@@ -141,6 +147,7 @@ struct ims_cmd {
 	u64				address;
 	u32				data;
 	bool				masked;
+	bool				has_cookie;
 	union msi_instance_cookie	cookie;
 	unsigned long			token;
 };
@@ -150,34 +157,49 @@ struct ims_cmd {
  * @submit:	Hand a command to the device. If it changes both message and mask
  *		state, then the slot must not send while it is neither the old nor
  *		the new one. Returns 0 or an error code, and then @complete is not
- *		invoked
- * @complete:	Wait until the device has carried out the command which was
- *		submitted last. The wait has to be bounded. Returns 0 only if the
- *		slot is what the command says. It is unknown what the slot is
- *		after an error code, usually -ETIMEDOUT or -EIO
+ *		invoked. -EAGAIN if there is no room for one more command: it is
+ *		submitted again when an earlier one of the store was completed. If there is
+ *		none then this is an error like another
+ * @complete:	Wait until the device has carried out the command, which of all that are not
+ *		completed was submitted first. The wait has to be bounded. Returns 0
+ *		only if the slot is what the command says. It is unknown what the slot
+ *		is after an error code, usually -ETIMEDOUT or -EIO
+ * @set_cookie:	Optional. Check whether the slot @index can have another cookie while it has
+ *		an interrupt, NULL for none. Returns 0 if the device can be told of it with
+ *		the next command, or an error code
  *
- * Both are invoked in task context and can sleep. They are serialized for one
+ * They are invoked in task context and can sleep. They are serialized for one
  * store, but not for several ones. They must neither take a lock which is held
  * while an interrupt of the store is requested, freed, enabled or disabled, nor
- * do one of these. The command is gone when @complete returns.
+ * do one of these. A command is gone when @complete returns. When the device is gone then
+ * @complete is not invoked any more: do not keep a pointer to the command, and release what
+ * @submit has taken for it after pci_remove_ims_store().
  *
- * When the driver has suspended the store with pci_ims_store_suspend() then they are
- * not invoked before it invokes pci_ims_store_resume().
+ * When the driver has suspended the store with pci_ims_store_suspend() then @submit and
+ * @complete are not invoked before it invokes pci_ims_store_resume(). The suspension waits
+ * for all commands that were submitted, so @complete has to give up in an error state.
  */
 struct ims_cmd_ops {
 	int	(*submit)(void *priv, struct ims_cmd *cmd);
 	int	(*complete)(void *priv, struct ims_cmd *cmd);
+	int	(*set_cookie)(void *priv, unsigned int index,
+			      const union msi_instance_cookie *cookie);
 };
+
+#define IMS_CMD_MAX_DEPTH	4096U
 
 /**
  * struct ims_cmd_desc - Slots of a device which are changed by commands
  * @nr_slots:	Number of slots which the device has
+ * @depth:	How many commands can be submitted before the first one is completed. 0 is the
+ *		same as 1. More than %IMS_CMD_MAX_DEPTH are never submitted
  * @ops:	How commands get to the device. Must stay valid until the store is
  *		removed, along with everything they use
  * @priv:	For @ops
  */
 struct ims_cmd_desc {
 	unsigned int			nr_slots;
+	unsigned int			depth;
 	const struct ims_cmd_ops	*ops;
 	void				*priv;
 };

@@ -39,6 +39,11 @@ DEFINE_EVENT(msi_irq, msi_free,
 	     TP_PROTO(const struct msi_slot *slot, unsigned int irq),
 	     TP_ARGS(slot, irq));
 
+/* The interrupt of a slot has another cookie */
+DEFINE_EVENT(msi_irq, msi_set_cookie,
+	     TP_PROTO(const struct msi_slot *slot, unsigned int irq),
+	     TP_ARGS(slot, irq));
+
 /* The core has written a message to a slot, or has recorded that it has to be */
 TRACE_EVENT(msi_write_msg,
 	    TP_PROTO(const struct msi_slot *slot, const struct msi_msg *msg),

@@ -57,7 +57,7 @@
 #include <misc/ims_testdev_ops.h>
 #include <misc/ims_testdev_regs.h>
 
-#define IMS_TESTDEV_API_VERSION		4
+#define IMS_TESTDEV_API_VERSION		5
 #define IMS_TESTDEV_MAX_KINDS		8
 #define IMS_TESTDEV_MAX_CODES		16
 
@@ -110,10 +110,14 @@ struct ims_testdev_info {
  * @pasid_shift: Likewise
  * @mask: Likewise, the bit in @ctrl
  * @pasid_enable: Likewise
+ * @live: Likewise
+ * @w1c: Likewise
+ * @pending: Likewise
  * @ops: IMS_TESTDEV_OPS_*. Those of IMS_TD_KIND_TABLE can be chosen, without
  *	 any of @flags; of all other kinds they are IMS_TESTDEV_OPS_GENERIC.
  * @id: Set by STORE_CREATE, which wants zero. Store to remove otherwise.
- * @reserved: Zero
+ * @depth: How many commands the core may submit before it waits for the first one, for
+ *	   CMD. Zero for all other kinds
  */
 struct ims_testdev_store {
 	__u32	kind;
@@ -129,9 +133,12 @@ struct ims_testdev_store {
 	__u8	pasid_shift;
 	__u32	mask;
 	__u32	pasid_enable;
+	__u32	live;
+	__u32	w1c;
+	__u32	pending;
 	__u32	ops;
 	__u32	id;
-	__u32	reserved;
+	__u32	depth;
 };
 
 /* Dangerous: use the layout given, rather than the device's. Not for CMD. */
@@ -147,9 +154,17 @@ struct ims_testdev_store {
 #define IMS_TESTDEV_STORE_ODD_BASE	0x8
 /*
  * The cookie of an interrupt is a PASID, which goes into the slot. Without this
- * cookies are ignored. Not for MEM, nor with IMS_TESTDEV_STORE_LAYOUT.
+ * cookies are ignored. Not with IMS_TESTDEV_STORE_LAYOUT, and for MEM only with
+ * IMS_TESTDEV_STORE_BASE.
  */
 #define IMS_TESTDEV_STORE_PASID		0x10
+/* For MEM: the core finds a slot by its index, so that cookies are as for TABLE */
+#define IMS_TESTDEV_STORE_BASE		0x20
+/*
+ * The driver does not suspend the store when the device is away, nor resume it, and leaves
+ * it to the core. For TABLE and WIDE.
+ */
+#define IMS_TESTDEV_STORE_UNATTENDED	0x40
 
 /**
  * struct ims_testdev_vectors - MSI or MSI-X vectors to enable or to disable
@@ -239,7 +254,8 @@ struct ims_testdev_alloc {
  *	 Zero otherwise.
  * @post: How many of the last ones are not. Likewise.
  * @count: Set to how many there are
- * @reserved: Zero
+ * @index: Index of the first one, the others follow, with IMS_TESTDEV_BATCH_AT. Not checked
+ *	   by the driver. Zero otherwise.
  * @cookies: Pointer to an array of @max __u64, the cookies for the store in the
  *	     order of the interrupts, or 0 to pass none. For IMS_TD_KIND_MEM each
  *	     is what struct ims_testdev_alloc says.
@@ -253,13 +269,15 @@ struct ims_testdev_batch {
 	__u32	pre;
 	__u32	post;
 	__u32	count;
-	__u32	reserved;
+	__u32	index;
 	__u64	cookies;
 	__u64	maps;
 };
 
 /* Have the kernel spread the affinity, and manage it unless the store is CMD */
 #define IMS_TESTDEV_BATCH_SPREAD	0x1
+/* At given indices */
+#define IMS_TESTDEV_BATCH_AT		0x2
 
 /**
  * struct ims_testdev_batch_free - Interrupts of a store to free at once
@@ -281,6 +299,46 @@ struct ims_testdev_batch_free {
 };
 
 /**
+ * struct ims_testdev_cookie - A new cookie for an interrupt of a store
+ * @kind: IMS_TD_KIND_* of the store
+ * @slot: The slot, which must have an interrupt (ENOENT) in a store (EINVAL)
+ * @flags: IMS_TESTDEV_COOKIE_*
+ * @reserved: Zero
+ * @cookie: The cookie. Zero with IMS_TESTDEV_COOKIE_NONE
+ */
+struct ims_testdev_cookie {
+	__u32	kind;
+	__u32	slot;
+	__u32	flags;
+	__u32	reserved;
+	__u64	cookie;
+};
+
+/* Pass no cookie at all */
+#define IMS_TESTDEV_COOKIE_NONE		0x1
+/* The device takes each message that it then sends with another PASID for a breach */
+#define IMS_TESTDEV_COOKIE_EXPECT	0x2
+
+/**
+ * struct ims_testdev_affinity - What CPUs an interrupt is for
+ * @store: Store id
+ * @index: Index in the store
+ * @flags: Set to IMS_TESTDEV_AFFINITY_*
+ * @reserved: Zero
+ * @cpus: Set to the first 64 CPUs, bit n for CPU n
+ */
+struct ims_testdev_affinity {
+	__u32	store;
+	__u32	index;
+	__u32	flags;
+	__u32	reserved;
+	__u64	cpus;
+};
+
+/* It was allocated with an affinity */
+#define IMS_TESTDEV_AFFINITY_SET	0x1
+
+/**
  * struct ims_testdev_range - Slots of a kind that a call is about
  * @kind: IMS_TD_KIND_*
  * @first: First slot
@@ -291,7 +349,8 @@ struct ims_testdev_batch_free {
  * for MSI-X (EINVAL), which must be able to do that (EOPNOTSUPP). REQUEST wants
  * ones that have none (EBUSY), RELEASE, MASK and UNMASK ones that have
  * (ENOENT). MASK wants slots that are not masked (EBUSY), and UNMASK the
- * reverse (EINVAL): masking does not nest.
+ * reverse (EINVAL): masking does not nest. RESTORE has the core write slots of a store
+ * again, and wants such ones (EINVAL).
  */
 struct ims_testdev_range {
 	__u32	kind;
@@ -412,6 +471,9 @@ struct ims_testdev_counts {
  * @lost: Likewise, see struct ims_testdev_counts
  * @forgotten: How many slots with a handler were pending when the device was
  *	       made to forget them. Each one was taken off @expected.
+ * @trips: For CMD: how often a command had to wait for another one before it was submitted
+ *	   which had to wait as well, and so on: what the device is waited for. Zero for all
+ *	   other kinds
  */
 struct ims_testdev_stats {
 	__u32	kind;
@@ -427,6 +489,7 @@ struct ims_testdev_stats {
 	__u64	spurious;
 	__u64	lost;
 	__u64	forgotten;
+	__u64	trips;
 };
 
 /**
@@ -582,5 +645,17 @@ struct ims_testdev_forget {
 #define IMS_TESTDEV_SUSPEND		_IO(IMS_TESTDEV_IOC, 0x15)
 #define IMS_TESTDEV_RESUME		_IO(IMS_TESTDEV_IOC, 0x16)
 #define IMS_TESTDEV_RUNTIME_SUSPEND	_IO(IMS_TESTDEV_IOC, 0x17)
+
+#define IMS_TESTDEV_SET_COOKIE		_IOW(IMS_TESTDEV_IOC, 0x18, struct ims_testdev_cookie)
+#define IMS_TESTDEV_RESTORE		_IOW(IMS_TESTDEV_IOC, 0x19, struct ims_testdev_range)
+#define IMS_TESTDEV_AFFINITY		_IOWR(IMS_TESTDEV_IOC, 0x1a, struct ims_testdev_affinity)
+
+/*
+ * What pci_ims_store_suspend() and pci_ims_store_resume() say about a store. They look at
+ * the id alone, all the rest must be zero. A store that is suspended when the device comes
+ * back is resumed, unless it is unattended.
+ */
+#define IMS_TESTDEV_STORE_SUSPEND	_IOW(IMS_TESTDEV_IOC, 0x1b, struct ims_testdev_store)
+#define IMS_TESTDEV_STORE_RESUME	_IOW(IMS_TESTDEV_IOC, 0x1c, struct ims_testdev_store)
 
 #endif /* _UAPI_MISC_IMS_TESTDEV_H */

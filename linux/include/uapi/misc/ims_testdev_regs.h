@@ -47,7 +47,7 @@
 #define IMS_TD_REG_ID			0x000
 #define   IMS_TD_ID			0x44534d49	/* "IMSD" */
 #define IMS_TD_REG_VERSION		0x004
-#define   IMS_TD_VERSION		0x00010003	/* major << 16 | minor */
+#define   IMS_TD_VERSION		0x00010004	/* major << 16 | minor */
 #define IMS_TD_REG_KINDS		0x008		/* bit n: kind n is present */
 
 /* Write 1: reset every store and its registers, clear counters and log */
@@ -88,6 +88,17 @@
 #define   IMS_TD_SLOT_MASKED		(1U << 0)
 #define   IMS_TD_SLOT_PENDING		(1U << 1)
 #define   IMS_TD_SLOT_HAS_MSG		(1U << 2)
+#define IMS_TD_REG_SLOT_PASID		0x0bc		/* of the last message sent */
+#define   IMS_TD_PASID_EN		(1U << 31)	/* there is a PASID */
+#define   IMS_TD_PASID			0x000fffffU	/* this one */
+#define IMS_TD_REG_SLOT_EXPECT		0x0c0		/* what it has to be, writable */
+#define   IMS_TD_PASID_CHECK		(1U << 30)	/* anything else is a breach */
+
+/* What a write of IMS_TD_SLOT_CTRL_PENDING in the slot table does */
+#define IMS_TD_REG_TABLE_MODE		0x0d0
+#define   IMS_TD_TABLE_RO		0		/* nothing */
+#define   IMS_TD_TABLE_W1C		1		/* 1 clears it */
+#define   IMS_TD_TABLE_RW		2		/* it becomes what is written */
 
 /*
  * The breach log. BREACH_COUNT counts all; the first IMS_TD_BREACH_ENTRIES of
@@ -154,7 +165,8 @@
 #define IMS_TD_BREACH_REG		6	/* no such register or command, or not now */
 #define IMS_TD_BREACH_DMA		7	/* memory of slots or commands out of reach */
 #define IMS_TD_BREACH_POWER		8	/* access while the device is in D3hot */
-#define IMS_TD_NR_BREACHES		9
+#define IMS_TD_BREACH_PASID		9	/* message with another PASID than expected */
+#define IMS_TD_NR_BREACHES		10
 
 /* BREACH_KIND of a breach that concerns the control registers, not a slot */
 #define IMS_TD_BREACH_KIND_REGS		0xff
@@ -166,7 +178,7 @@
 #define IMS_TD_SLOT_DATA		0x8
 #define IMS_TD_SLOT_CTRL		0xc
 #define   IMS_TD_SLOT_CTRL_MASK		(1U << 0)	/* 1 after reset */
-#define   IMS_TD_SLOT_CTRL_PENDING	(1U << 1)	/* read only */
+#define   IMS_TD_SLOT_CTRL_PENDING	(1U << 1)	/* see IMS_TD_REG_TABLE_MODE */
 #define   IMS_TD_SLOT_CTRL_PASID_EN	(1U << 3)
 #define   IMS_TD_SLOT_CTRL_PASID	0xfffff000U
 #define   IMS_TD_SLOT_CTRL_WRITABLE	(IMS_TD_SLOT_CTRL_MASK |	\

@@ -86,7 +86,11 @@ TEST_F_TIMEOUT(ims, description, MT_TEST_SECONDS)
 			{ AT(pasid_enable), 1, -EINVAL },
 			{ AT(ops), 0x80000000, -EINVAL },
 			{ AT(id), 1, -EINVAL },
-			{ AT(reserved), 1, -EINVAL },
+			{ AT(live), 1, -EINVAL },
+			{ AT(w1c), 1, -EINVAL },
+			{ AT(pending), 1, -EINVAL },
+			/* Only of commands can there be several at once. */
+			{ kind->nr == CMD ? AT(id) : AT(depth), 1, -EINVAL },
 		};
 
 		expect_refused(_metadata, self, &good, bad, ARRAY_SIZE(bad));
@@ -128,6 +132,9 @@ TEST_F_TIMEOUT(ims, description_narrow, MT_TEST_SECONDS)
 		/* Of what is not there nobody can say where it is. */
 		{ AT(pasid_shift), 12, -EINVAL },
 		{ AT(pasid_enable), IMS_TD_SLOT_CTRL_PASID_EN, -EINVAL },
+		{ AT(live), IMS_TD_SLOT_CTRL_MASK, -EINVAL },
+		{ AT(w1c), IMS_TD_SLOT_CTRL_MASK, -EINVAL },
+		{ AT(pending), IMS_TD_SLOT_CTRL_PENDING, -EINVAL },
 	};
 	struct ims_testdev_store good = {
 		.nr_slots	= 4,

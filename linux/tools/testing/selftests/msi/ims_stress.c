@@ -10,7 +10,8 @@
  *
  *   round	an interrupt that was fired once and received once
  *   worker	a thread with a store, or MSI-X, of its own. It allocates, requests, fires,
- *		masks, moves and frees interrupts, as its random numbers tell it.
+ *		masks, moves and frees interrupts, gives them other cookies, and has the core
+ *		leave the device alone for a while, as its random numbers tell it.
  *   trouble	a thread that makes the workers' life hard: it resets the device or
  *		sends it to D3, takes CPUs offline, reads what debugfs has
  *
@@ -78,8 +79,8 @@ struct slot {
 
 /* What was done, of all threads */
 enum what {
-	ALLOC, BATCH, SPREAD, FREE, REQUEST, RELEASE, MASK, MOVE, FAIL, FLR, D3, OFFLINE, VIEW,
-	NR_WHATS
+	ALLOC, BATCH, SPREAD, FREE, REQUEST, RELEASE, MASK, MOVE, COOKIE, QUIET, FAIL, FLR, D3,
+	OFFLINE, VIEW, NR_WHATS
 };
 
 static const char *const whats[NR_WHATS] = {
@@ -91,6 +92,8 @@ static const char *const whats[NR_WHATS] = {
 	[RELEASE]	= "release",
 	[MASK]		= "mask",
 	[MOVE]		= "move",
+	[COOKIE]	= "cookie",
+	[QUIET]		= "quiet",
 	[FAIL]		= "fail",
 	[FLR]		= "flr",
 	[D3]		= "d3",
@@ -103,6 +106,7 @@ struct worker {
 	unsigned int	kind;
 	unsigned int	first;		/* slot of the device */
 	bool		pasid;		/* cookies are PASIDs */
+	unsigned int	depth;		/* commands at once */
 	int		store;
 	uint64_t	random;
 	pthread_t	thread;
@@ -113,9 +117,9 @@ static struct worker workers[] = {
 	{ .name = "table",	.kind = IMS_TD_KIND_TABLE, .pasid = true },
 	{ .name = "table2",	.kind = IMS_TD_KIND_TABLE, .first = 1000 },
 	{ .name = "wide",	.kind = IMS_TD_KIND_WIDE, .pasid = true },
-	{ .name = "mem",	.kind = IMS_TD_KIND_MEM },
+	{ .name = "mem",	.kind = IMS_TD_KIND_MEM, .pasid = true },
 	{ .name = "mem2",	.kind = IMS_TD_KIND_MEM, .first = 64 },
-	{ .name = "cmd",	.kind = IMS_TD_KIND_CMD, .pasid = true },
+	{ .name = "cmd",	.kind = IMS_TD_KIND_CMD, .pasid = true, .depth = 8 },
 	{ .name = "cmd2",	.kind = IMS_TD_KIND_CMD, .first = 64 },
 	{ .name = "msix",	.kind = IMS_TD_KIND_MSIX },
 };
@@ -274,6 +278,44 @@ static bool unmask_one(struct worker *w, unsigned int i)
 	slot->masked = false;
 	slot->waiting = false;
 	return check(w, "unmask", i, CALL(mt_unmask(fd, w->kind, w->first + i, 1)));
+}
+
+/* From now on no message is sent with the old one, unless the device has failed to do it */
+static bool change_cookie(struct worker *w, unsigned int i)
+{
+	int ret;
+
+	if (!w->slots[i].allocated || !w->pasid)
+		return true;
+	if (draw(w, 8))
+		ret = CALL(mt_set_cookie(fd, w->kind, w->first + i, draw(w, 1 << 20)));
+	else
+		ret = CALL(mt_set_no_cookie(fd, w->kind, w->first + i));
+	done[COOKIE]++;
+	return (ret == -EIO && w->kind == IMS_TD_KIND_CMD) || check(w, "cookie", i, ret);
+}
+
+/* The device is told afterwards what was done meanwhile, as nothing is fired */
+static bool be_quiet(struct worker *w)
+{
+	unsigned int times;
+	int ret;
+
+	if (w->store <= 0)
+		return true;
+	if (!check(w, "store", 0, CALL(mt_store_suspend(fd, w->store))))
+		return false;
+	for (times = draw(w, 4); times; times--) {
+		unsigned int i = draw(w, NR_SLOTS);
+
+		if (w->slots[i].masked ? !unmask_one(w, i) : !mask_one(w, i))
+			return false;
+		if (!change_cookie(w, draw(w, NR_SLOTS)))
+			return false;
+	}
+	done[QUIET]++;
+	ret = CALL(mt_store_resume(fd, w->store));
+	return (ret == -EIO && w->kind == IMS_TD_KIND_CMD) || check(w, "store", 0, ret);
 }
 
 static bool request_one(struct worker *w, unsigned int i)
@@ -446,7 +488,7 @@ static bool fail_command(struct worker *w)
 
 static bool step(struct worker *w)
 {
-	unsigned int i = draw(w, NR_SLOTS), dice = draw(w, 100), times;
+	unsigned int i = draw(w, NR_SLOTS), dice = draw(w, 108), times;
 
 	if (dice < 45) {
 		for (times = 1 + draw(w, 8); times; times--) {
@@ -473,7 +515,11 @@ static bool step(struct worker *w)
 		return free_one(w, i);
 	if (dice < 99)
 		return free_all(w);
-	return fail_command(w);
+	if (dice < 100)
+		return fail_command(w);
+	if (dice < 104)
+		return change_cookie(w, i) && fire_some(w) && wait_arrival(w);
+	return be_quiet(w) && wait_arrival(w);
 }
 
 static void *work(void *arg)
@@ -589,8 +635,17 @@ static bool set_up(void)
 			ret = mt_vectors_enable(fd, w->kind, 1);
 			ret = ret ? ret : mt_free(fd, w->kind, 0, 1);
 		} else {
-			ret = mt_store_create_flags(fd, w->kind, w->first, NR_SLOTS,
-						    w->pasid ? IMS_TESTDEV_STORE_PASID : 0);
+			struct ims_testdev_store store = {
+				.kind		= w->kind,
+				.first		= w->first,
+				.nr_slots	= NR_SLOTS,
+				.flags		= w->pasid ? IMS_TESTDEV_STORE_PASID : 0,
+				.depth		= w->depth,
+			};
+
+			if (w->pasid && w->kind == IMS_TD_KIND_MEM)
+				store.flags |= IMS_TESTDEV_STORE_BASE;
+			ret = mt_store_create_raw(fd, &store);
 			w->store = ret;
 		}
 		if (!check(w, "setup", 0, ret))

@@ -34,6 +34,7 @@
 struct view_slot {
 	unsigned int	index;
 	unsigned int	irq;
+	bool		has_cookie;
 	__u64		cookie;
 	__u64		address;
 	__u32		data;
@@ -90,15 +91,18 @@ static bool read_slot(const char *line, struct view_slot *slot)
 	static const char *const states[] = {
 		"unmasked", "masked", "unmasked dirty", "masked dirty"
 	};
-	unsigned long long cookie, address;
-	char again[128], state[32];
+	char again[128], state[32], cookie[32];
+	unsigned long long address;
 	unsigned int i;
 
-	if (sscanf(line, " %u %u 0x%16llx 0x%16llx %8x %31[a-z ]", &slot->index, &slot->irq,
-		   &cookie, &address, &slot->data, state) != 6)
+	if (sscanf(line, " %u %u %31s 0x%16llx %8x %31[a-z ]", &slot->index, &slot->irq,
+		   cookie, &address, &slot->data, state) != 6)
 		return false;
-	slot->cookie = cookie;
+	slot->has_cookie = strcmp(cookie, "none");
+	slot->cookie = slot->has_cookie ? strtoull(cookie, NULL, 16) : 0;
 	slot->address = address;
+	if (slot->has_cookie)
+		snprintf(cookie, sizeof(cookie), "0x%016llx", (unsigned long long)slot->cookie);
 	for (i = 0; i < ARRAY_SIZE(states); i++) {
 		if (!strcmp(state, states[i]))
 			break;
@@ -107,7 +111,7 @@ static bool read_slot(const char *line, struct view_slot *slot)
 	slot->dirty = i & 2;
 
 	/* And nothing but that */
-	snprintf(again, sizeof(again), " %-8u %6u 0x%016llx 0x%016llx %08x %s", slot->index,
+	snprintf(again, sizeof(again), " %-8u %6u %-18s 0x%016llx %08x %s", slot->index,
 		 slot->irq, cookie, address, slot->data, state);
 	return i < ARRAY_SIZE(states) && !strcmp(line, again);
 }
@@ -350,6 +354,14 @@ TEST_F_TIMEOUT(ims, view_cookies, MT_TEST_SECONDS)
 		ASSERT_EQ(2, store->nr);
 		EXPECT_EQ(0x12345, store->slots[0].cookie);
 		EXPECT_EQ(0xfffff, store->slots[1].cookie);
+
+		/* And as they were changed */
+		ASSERT_EQ(0, mt_set_cookie(self->fd, kind->nr, 0, 0x54321));
+		ASSERT_EQ(0, mt_set_no_cookie(self->fd, kind->nr, 2));
+		store = find_store(expect_view(_metadata, self), id);
+		ASSERT_NE(NULL, store);
+		EXPECT_EQ(0x54321, store->slots[0].cookie);
+		EXPECT_FALSE(store->slots[1].has_cookie);
 	}
 }
 

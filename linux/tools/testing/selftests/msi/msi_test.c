@@ -94,6 +94,23 @@ int mt_store_remove(int fd, unsigned int id)
 	return call(fd, IMS_TESTDEV_STORE_REMOVE, &store);
 }
 
+static int call_store(int fd, unsigned long cmd, unsigned int id)
+{
+	struct ims_testdev_store store = { .id = id };
+
+	return call(fd, cmd, &store);
+}
+
+int mt_store_suspend(int fd, unsigned int id)
+{
+	return call_store(fd, IMS_TESTDEV_STORE_SUSPEND, id);
+}
+
+int mt_store_resume(int fd, unsigned int id)
+{
+	return call_store(fd, IMS_TESTDEV_STORE_RESUME, id);
+}
+
 int mt_vectors_enable(int fd, unsigned int kind, unsigned int count)
 {
 	struct ims_testdev_vectors vectors = { .kind = kind, .count = count };
@@ -259,6 +276,58 @@ int mt_alloc_spread(int fd, unsigned int store, unsigned int min, unsigned int m
 	return call_batch(fd, &batch, NULL, maps);
 }
 
+int mt_alloc_at(int fd, unsigned int store, unsigned int index, unsigned int min,
+		unsigned int max, bool spread, struct ims_testdev_map *maps)
+{
+	struct ims_testdev_batch batch = {
+		.store	= store,
+		.index	= index,
+		.min	= min,
+		.max	= max,
+		.flags	= IMS_TESTDEV_BATCH_AT | (spread ? IMS_TESTDEV_BATCH_SPREAD : 0),
+		.maps	= (uintptr_t)maps,
+	};
+
+	return mt_alloc_batch_raw(fd, &batch);
+}
+
+int mt_store_affinity(int fd, unsigned int store, unsigned int index, __u64 *cpus)
+{
+	struct ims_testdev_affinity affinity = { .store = store, .index = index };
+	int ret = call(fd, IMS_TESTDEV_AFFINITY, &affinity);
+
+	*cpus = affinity.flags & IMS_TESTDEV_AFFINITY_SET ? affinity.cpus : 0;
+	return ret;
+}
+
+int mt_set_cookie_raw(int fd, struct ims_testdev_cookie *cookie)
+{
+	return call(fd, IMS_TESTDEV_SET_COOKIE, cookie);
+}
+
+int mt_set_cookie(int fd, unsigned int kind, unsigned int slot, __u64 cookie)
+{
+	struct ims_testdev_cookie set = {
+		.kind	= kind,
+		.slot	= slot,
+		.flags	= IMS_TESTDEV_COOKIE_EXPECT,
+		.cookie	= cookie,
+	};
+
+	return mt_set_cookie_raw(fd, &set);
+}
+
+int mt_set_no_cookie(int fd, unsigned int kind, unsigned int slot)
+{
+	struct ims_testdev_cookie set = {
+		.kind	= kind,
+		.slot	= slot,
+		.flags	= IMS_TESTDEV_COOKIE_EXPECT | IMS_TESTDEV_COOKIE_NONE,
+	};
+
+	return mt_set_cookie_raw(fd, &set);
+}
+
 int mt_alloc_msix(int fd, unsigned int index, unsigned int count, struct ims_testdev_map *maps)
 {
 	struct ims_testdev_alloc alloc = {
@@ -314,6 +383,11 @@ int mt_free_batch(int fd, unsigned int kind, const __u32 *slots, unsigned int co
 	};
 
 	return call(fd, IMS_TESTDEV_FREE_BATCH, &batch);
+}
+
+int mt_restore(int fd, unsigned int kind, unsigned int first, unsigned int count)
+{
+	return call_range(fd, IMS_TESTDEV_RESTORE, kind, first, count, 0);
 }
 
 int mt_request(int fd, unsigned int kind, unsigned int first, unsigned int count)

@@ -36,6 +36,9 @@ int mt_store_create_flags(int fd, unsigned int kind, unsigned int first, unsigne
 int mt_store_create_ops(int fd, unsigned int nr_slots, unsigned int ops);
 int mt_store_create_raw(int fd, struct ims_testdev_store *store);
 int mt_store_remove(int fd, unsigned int id);
+/* The core leaves the device alone for the store, and writes it again */
+int mt_store_suspend(int fd, unsigned int id);
+int mt_store_resume(int fd, unsigned int id);
 
 int mt_vectors_enable(int fd, unsigned int kind, unsigned int count);
 /* The number that was enabled, at least @min and at most @count */
@@ -65,13 +68,25 @@ int mt_alloc_batch(int fd, unsigned int store, unsigned int min, unsigned int ma
 /* Spread over the CPUs, but for the first @pre and the last @post */
 int mt_alloc_spread(int fd, unsigned int store, unsigned int min, unsigned int max,
 		    unsigned int pre, unsigned int post, struct ims_testdev_map *maps);
+/* At @index and those that follow, without cookies, and spread if @spread */
+int mt_alloc_at(int fd, unsigned int store, unsigned int index, unsigned int min,
+		unsigned int max, bool spread, struct ims_testdev_map *maps);
 int mt_alloc_batch_raw(int fd, struct ims_testdev_batch *batch);
+/* The CPUs that an interrupt of a store is for, 0 if it was allocated without affinity */
+int mt_store_affinity(int fd, unsigned int store, unsigned int index, __u64 *cpus);
 /* The same for vectors of MSI-X, which must be enabled */
 int mt_alloc_msix(int fd, unsigned int index, unsigned int count, struct ims_testdev_map *maps);
 int mt_alloc_msix_cpu(int fd, unsigned int index, unsigned int cpu, bool managed,
 		      struct ims_testdev_map *map);
 int mt_free(int fd, unsigned int kind, unsigned int first, unsigned int count);
 int mt_free_batch(int fd, unsigned int kind, const __u32 *slots, unsigned int count);
+
+/* A new cookie, or none, for an interrupt. The device judges by it what it sends then */
+int mt_set_cookie(int fd, unsigned int kind, unsigned int slot, __u64 cookie);
+int mt_set_no_cookie(int fd, unsigned int kind, unsigned int slot);
+int mt_set_cookie_raw(int fd, struct ims_testdev_cookie *cookie);
+/* Write slots again */
+int mt_restore(int fd, unsigned int kind, unsigned int first, unsigned int count);
 
 int mt_request(int fd, unsigned int kind, unsigned int first, unsigned int count);
 int mt_request_unlazy(int fd, unsigned int kind, unsigned int first, unsigned int count);
