@@ -67,9 +67,11 @@ int ims_stubs_ims(struct pci_dev *pdev, const struct ims_table_desc *desc)
 	map = pci_ims_store_alloc_irq(pdev, id, MSI_ANY_INDEX, NULL, NULL);
 	if (map.index >= 0)
 		pci_ims_store_free_irq(pdev, id, map);
-	n = pci_ims_store_alloc_irqs(pdev, id, 1, 2, &affd, cookies, maps);
-	if (n > 0)
+	n = pci_ims_store_alloc_irqs(pdev, id, MSI_ANY_INDEX, 1, 2, &affd, cookies, maps);
+	if (n > 0 && pci_ims_store_get_affinity(pdev, id, maps[0].index))
 		pci_ims_store_free_irqs(pdev, id, maps, n);
+	n += pci_ims_store_set_cookie(pdev, id, map, NULL);
+	n += pci_ims_store_restore_irq(pdev, id, map);
 	n += pci_ims_store_suspend(pdev, id);
 	n += pci_ims_store_resume(pdev, id);
 	pci_remove_ims_store(pdev, id);

@@ -237,6 +237,7 @@ static int mc_ims(struct mc_dev *mc, u32 count)
 {
 	struct ims_table_desc desc = {
 		.base		= mc->table,
+		.length		= IMS_SLOTS * IMS_TD_SLOT_SIZE,
 		.nr_slots	= IMS_SLOTS,
 		.layout		= &mc_layout,
 	};
