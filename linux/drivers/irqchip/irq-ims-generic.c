@@ -25,9 +25,9 @@
  *     device, so the change has reached the device when the operation returns.
  *   - The device is not accessed while it is not in D0. Slots in memory change
  *     nevertheless. The core writes all slots again when the device is back.
- *   - Neither the device nor slots in memory are accessed while the store is suspended,
- *     or when the device is gone. The core invokes no ops then but for init_slot(),
- *     free_slot() and set_cookie().
+ *   - Neither the device nor slots in memory are accessed while the store is suspended.
+ *     The core invokes no ops then but for init_slot(), free_slot() and set_cookie(). When
+ *     the device is gone it invokes free_slot() only.
  *
  * The interrupt descriptor lock serializes the ops of one slot. Different slots share
  * nothing that is written but the notification register. The order of notifications
@@ -546,15 +546,15 @@ static int ims_table_mask_all(struct pci_dev *pdev, const struct ims_table *tabl
  *
  * When the device has lost its state, then pci_restore_state() writes the slots
  * again. The driver has to invoke pci_ims_store_suspend() before the device is sent to
- * D3hot while interrupts can be masked: That enters D3hot some time before it becomes
- * known.
+ * D3hot while interrupts can be masked or unmasked: The device enters D3hot before
+ * &pci_dev.current_state says so.
  *
  * Context: Task context, can sleep.
  *
  * Return: The id of the store, which is greater than 0, otherwise
  *	* %-EINVAL     - @desc is invalid. The kernel log has the reason
  *	* %-EOPNOTSUPP - The layout has %IMS_TABLE_ADDR_64, and this CPU cannot write
- *	  64 bits at once
+ *	  64 bits at once, or the platform does not support IMS
  *	* %-EIO        - @pdev is not in D0 or is gone
  *	* %-ENOMEM     - Out of memory
  *	* Any other error of pci_create_ims_store()
@@ -855,8 +855,8 @@ static const char *ims_mem_error(const struct ims_mem_desc *desc)
  * that is not aligned like the fields of a slot the allocation fails with -EINVAL.
  *
  * The other bits of the control word have to be initialized before the interrupt is
- * allocated. The device must take a slot for masked which it was never notified of.
- * It may read a slot at any time.
+ * allocated. The device must treat a slot as masked until the first notification. It may
+ * read a slot at any time.
  *
  * Where another kernel had its slots is not known. So that a crash kernel is not hit by
  * their messages the driver has to reset the device when it is probed, before
@@ -871,7 +871,7 @@ static const char *ims_mem_error(const struct ims_mem_desc *desc)
  * Return: The id of the store, which is greater than 0, otherwise
  *	* %-EINVAL     - @desc is invalid. The kernel log has the reason
  *	* %-EOPNOTSUPP - The layout has %IMS_TABLE_ADDR_64, and this CPU cannot write
- *	  64 bits at once
+ *	  64 bits at once, or the platform does not support IMS
  *	* %-ENOMEM     - Out of memory
  *	* Any other error of pci_create_ims_store()
  */
@@ -992,20 +992,31 @@ static int ims_cmd_set_cookie(struct msi_storage *storage, struct msi_slot *slot
 	return store->ops->set_cookie(store->priv, slot->index, cookie);
 }
 
-#define IMS_CMD_TEMPLATE(_name, _sync, _complete, _set_cookie)			\
-static const struct msi_storage_ops _name##_ops = {				\
-	.set_cookie	= _set_cookie,						\
-	.sync		= _sync,						\
-	.complete	= _complete,						\
-	.release	= ims_release,						\
-};										\
-static const struct msi_storage_template _name##_template =			\
-	IMS_TEMPLATE(&_name##_ops, MSI_STORAGE_DRIVER_RESTORE)
+#define IMS_CMD_OPS(_sync, _complete, _set_cookie)	\
+	{						\
+		.set_cookie	= _set_cookie,		\
+		.sync		= _sync,		\
+		.complete	= _complete,		\
+		.release	= ims_release,		\
+	}
 
-IMS_CMD_TEMPLATE(ims_cmd_one, ims_cmd_sync_one, NULL, NULL);
-IMS_CMD_TEMPLATE(ims_cmd_one_cookie, ims_cmd_sync_one, NULL, ims_cmd_set_cookie);
-IMS_CMD_TEMPLATE(ims_cmd_many, ims_cmd_sync, ims_cmd_complete, NULL);
-IMS_CMD_TEMPLATE(ims_cmd_many_cookie, ims_cmd_sync, ims_cmd_complete, ims_cmd_set_cookie);
+static const struct msi_storage_ops ims_cmd_one_ops =
+	IMS_CMD_OPS(ims_cmd_sync_one, NULL, NULL);
+static const struct msi_storage_ops ims_cmd_one_cookie_ops =
+	IMS_CMD_OPS(ims_cmd_sync_one, NULL, ims_cmd_set_cookie);
+static const struct msi_storage_ops ims_cmd_many_ops =
+	IMS_CMD_OPS(ims_cmd_sync, ims_cmd_complete, NULL);
+static const struct msi_storage_ops ims_cmd_many_cookie_ops =
+	IMS_CMD_OPS(ims_cmd_sync, ims_cmd_complete, ims_cmd_set_cookie);
+
+static const struct msi_storage_template ims_cmd_one_template =
+	IMS_TEMPLATE(&ims_cmd_one_ops, MSI_STORAGE_DRIVER_RESTORE);
+static const struct msi_storage_template ims_cmd_one_cookie_template =
+	IMS_TEMPLATE(&ims_cmd_one_cookie_ops, MSI_STORAGE_DRIVER_RESTORE);
+static const struct msi_storage_template ims_cmd_many_template =
+	IMS_TEMPLATE(&ims_cmd_many_ops, MSI_STORAGE_DRIVER_RESTORE);
+static const struct msi_storage_template ims_cmd_many_cookie_template =
+	IMS_TEMPLATE(&ims_cmd_many_cookie_ops, MSI_STORAGE_DRIVER_RESTORE);
 
 static const char *ims_cmd_error(const struct ims_cmd_desc *desc)
 {

@@ -30,8 +30,9 @@
 
 /* [begin: mask] */
 /*
- * The core writes the slots again when the device is back. While the store is suspended, or
- * the device was removed, it still invokes init_slot() and free_slot().
+ * The core writes the slots again when the device is back. While the store is suspended it
+ * still invokes init_slot(), free_slot() and set_cookie(), and free_slot() when the device
+ * was removed.
  */
 static bool sample_reachable(struct msi_storage *storage)
 {

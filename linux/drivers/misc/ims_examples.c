@@ -172,7 +172,7 @@ static const struct ims_cmd_ops nic_cmd_ops = {
 	.complete	= nic_complete,
 };
 
-/* As many commands are under way as the ring has room for, so a batch is fast */
+/* Up to NIC_DEPTH commands are under way. That leaves half of the ring to those that time out */
 static int nic_start_queues(struct example *ex)
 {
 	const struct ims_cmd_desc desc = {

@@ -16,7 +16,8 @@
  *
  * Invariants:
  *
- *   - A notifier is told of a message when that is in the store, and not before.
+ *   - A notifier is told of a message when that is in the store, and not before. While the
+ *     slots of a direct store must not be accessed, it is told what they will have.
  *   - It is told of each message which is in the store for longer than it takes to
  *     change it, and not twice in a row of the same one.
  *   - An all-zero message marks an empty slot, and is not told. The interrupt does not

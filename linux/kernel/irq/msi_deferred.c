@@ -209,7 +209,7 @@ void msi_deferred_set_mask(struct msi_slot *slot, bool masked)
 	else if (slot->dirty == MSI_SYNC_MASK)
 		msi_clear_dirty(def, slot);
 	/*
-	 * Who has the bus lock syncs when it is released. An interrupt can come in
+	 * The holder of the bus lock syncs when it releases it. An interrupt can come in
 	 * after that was done and find the task still the owner.
 	 */
 	orphan = slot->dirty && (!in_task() || READ_ONCE(def->store->owner) != current);
@@ -262,7 +262,7 @@ static struct msi_slot *msi_post_first(struct msi_deferred *def)
 	return slot;
 }
 
-/* There was no room for it. The device has not what &msi_slot.masked says any more */
+/* It had no room. The device does not have what &msi_slot.masked says any more */
 static void msi_post_back(struct msi_deferred *def, struct msi_slot *slot)
 {
 	raw_spin_lock_irq(&def->dirty_lock);
@@ -314,15 +314,19 @@ static void msi_slot_synced(struct msi_deferred *def, struct msi_slot *slot, int
  */
 static int msi_deferred_sync(struct msi_deferred *def, int *new)
 {
-	bool completes = def->store->tmpl->ops->complete, room = true;
+	bool completes = def->store->tmpl->ops->complete, room = true, more = false;
 	struct msi_slot *slot;
 	int ret = 0, err;
 
 	msi_store_begin_late(def->store);
 
 	*new = 0;
-	for (;;) {
-		/* Who makes a slot dirty from here on has it synced */
+	/* Whoever makes a slot dirty after this loop has it synced */
+	while (!list_empty(&def->dirty) || !list_empty(&def->posted)) {
+		if (more)
+			cond_resched();
+		more = true;
+
 		slot = room && !list_empty(&def->dirty) ? msi_post_first(def) : NULL;
 		if (slot) {
 			err = msi_op_sync(slot, slot->posted & (MSI_SYNC_MSG | MSI_SYNC_MASK));
@@ -342,13 +346,14 @@ static int msi_deferred_sync(struct msi_deferred *def, int *new)
 			room = true;
 		}
 
-		ret = ret ?: err;
-		if (slot->posted & MSI_SYNC_NEW)
-			*new = *new ?: err;
+		if (err) {
+			ret = ret ?: err;
+			if (slot->posted & MSI_SYNC_NEW)
+				*new = *new ?: err;
+		}
 		if (slot == def->chosen)
 			def->chosen_err = err;
 		msi_slot_synced(def, slot, err);
-		cond_resched();
 	}
 
 	if (list_empty(&def->failed))
@@ -513,10 +518,22 @@ bool msi_store_can_wait(const struct msi_dev_store *store, enum rpm_status statu
 	return READ_ONCE(store->owner) != current;
 }
 
+/* lock() can wait for the device to be resumed, so that must not wait for lock() */
+static bool msi_store_can_begin(const struct msi_dev_store *store)
+{
+#ifdef CONFIG_PM
+	const enum rpm_status status = READ_ONCE(store->storage.dev->power.runtime_status);
+
+	if (store->tmpl->ops->lock && (status == RPM_SUSPENDING || status == RPM_RESUMING))
+		return false;
+#endif
+	return true;
+}
+
 /**
  * msi_store_lock_if - Take the bus lock of a store, and wait for it or not
  * @store:	The store. Its storage ops have lock() or sync()
- * @wait:	Wait
+ * @wait:	Wait, for lock() as well
  *
  * Context: Task context, can sleep.
  *
@@ -524,9 +541,9 @@ bool msi_store_can_wait(const struct msi_dev_store *store, enum rpm_status statu
  */
 bool msi_store_lock_if(struct msi_dev_store *store, bool wait)
 {
-	if (wait)
-		mutex_lock(&store->bus_lock);
-	else if (!mutex_trylock(&store->bus_lock))
+	if (!wait && !msi_store_can_begin(store))
+		return false;
+	if (!msi_mutex_lock_if(&store->bus_lock, wait))
 		return false;
 	msi_store_begin(store);
 	return true;
@@ -596,8 +613,8 @@ static void msi_deferred_retry(struct work_struct *work)
  *
  * Context: Task context, can sleep.
  *
- * Return: 0, or -EBUSY if a change is being carried out while the device is suspended by
- * run-time power management, which the change can wait for
+ * Return: 0, or -EBUSY if a change is being carried out, or one with lock() has to be, while
+ * the device is suspended by run-time power management, which the change can wait for
  */
 int msi_deferred_suspend(struct msi_dev_store *store, bool accessible)
 {
@@ -612,10 +629,17 @@ int msi_deferred_suspend(struct msi_dev_store *store, bool accessible)
 		raw_spin_unlock_irq(&def->dirty_lock);
 	}
 
-	if (!msi_store_lock_if(store, wait))
+	if (!msi_mutex_lock_if(&store->bus_lock, wait))
 		return -EBUSY;
-	/* The last which reaches the device. The log has it if one fails again */
-	if (accessible && !store->storage.suspended) {
+	if (accessible && !store->storage.suspended && !wait && !msi_store_can_begin(store)) {
+		/* The device is up to date, or has to stay until it is */
+		if (!list_empty(&def->dirty) || !list_empty(&def->failed)) {
+			mutex_unlock(&store->bus_lock);
+			return -EBUSY;
+		}
+	} else if (accessible && !store->storage.suspended) {
+		/* The last which reaches the device. The log has it if one fails again */
+		msi_store_begin(store);
 		msi_deferred_splice_failed(def);
 		msi_deferred_sync(def, &new);
 	}

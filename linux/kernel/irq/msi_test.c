@@ -332,6 +332,18 @@ static const struct irq_domain_ops msi_test_root_ops = {
 	.free	= msi_test_root_free,
 };
 
+/* Memory may be waited for that the device itself has to write */
+static const char *msi_test_can_reclaim(const msi_alloc_info_t *info)
+{
+	struct msi_storage *storage = info->desc ? info->desc->slot.storage : NULL;
+	struct msi_dev_store *store;
+
+	if (!storage || current->flags & PF_MEMALLOC_NOIO)
+		return "";
+	store = container_of(storage, struct msi_dev_store, storage);
+	return store->guard == &store->lock ? "[with I/O]" : "";
+}
+
 static int msi_test_parent_alloc(struct irq_domain *domain, unsigned int virq,
 				 unsigned int nr_irqs, void *arg)
 {
@@ -341,8 +353,8 @@ static int msi_test_parent_alloc(struct irq_domain *domain, unsigned int virq,
 	unsigned int hwirq, i;
 	int ret;
 
-	msi_test_called(mt, "p.alloc%s%s%s", msi_test_not_task(),
-			msi_test_not_prepared(info),
+	msi_test_called(mt, "p.alloc%s%s%s%s", msi_test_not_task(),
+			msi_test_not_prepared(info), msi_test_can_reclaim(info),
 			info->desc ? "" : "[no descriptor]");
 
 	hwirq = bitmap_find_next_zero_area(parent->hwirqs, MSI_TEST_SLOTS, 0, nr_irqs, 0);
@@ -518,9 +530,16 @@ static const char *msi_test_op_not_task(const struct msi_storage *storage)
 /* What is wrong with an op which can't sleep */
 static const char *msi_test_op_not_atomic(struct msi_slot *slot)
 {
+	struct msi_dev_store *store = container_of(slot->storage, struct msi_dev_store, storage);
 	struct msi_test_hw *hw = storage_to_hw(slot->storage);
 
-	return hw->offline ? "[offline]" : msi_test_not_atomic(msi_test_slot_irq(slot));
+	if (hw->offline)
+		return "[offline]";
+	/* A flow handler does not have the bus lock */
+	if (slot->storage->ops->lock && !hw->locked && READ_ONCE(store->owner) == current &&
+	    in_task())
+		return "[not locked]";
+	return msi_test_not_atomic(msi_test_slot_irq(slot));
 }
 
 /**
@@ -707,10 +726,12 @@ void msi_test_op_mask(struct msi_storage *storage, struct msi_slot *slot)
 void msi_test_op_unmask(struct msi_storage *storage, struct msi_slot *slot)
 {
 	struct msi_test_hw *hw = storage_to_hw(storage);
+	struct msi_test_slot *s = slot->priv;
 
-	msi_test_called(hw->mt, "unmask(%u)%s", slot->index, msi_test_op_not_atomic(slot));
-	msi_test_update_cookie(hw, slot->priv);
-	msi_test_set_mask(hw, slot->priv, false);
+	msi_test_called(hw->mt, "unmask(%u)%s%s", slot->index, msi_test_op_not_atomic(slot),
+			hw->suspends && !s->msg.address_lo ? "[no message]" : "");
+	msi_test_update_cookie(hw, s);
+	msi_test_set_mask(hw, s, false);
 }
 
 int msi_test_op_set_cookie(struct msi_storage *storage, struct msi_slot *slot,
@@ -801,13 +822,25 @@ static int msi_test_op_complete(struct msi_storage *storage, struct msi_slot *sl
 	return msi_test_carry_out(hw, slot, slot->posted);
 }
 
+/* An op that waits for this task to have resumed the device waits for ever */
+static const char *msi_test_in_transition(const struct msi_test *mt)
+{
+#ifdef CONFIG_PM
+	const enum rpm_status status = mt->dev->power.runtime_status;
+
+	if (current == mt->task && (status == RPM_SUSPENDING || status == RPM_RESUMING))
+		return "[in a transition]";
+#endif
+	return "";
+}
+
 void msi_test_op_lock(struct msi_storage *storage)
 {
 	struct msi_test_hw *hw = storage_to_hw(storage);
 
 	mutex_lock(&hw->mutex);
-	msi_test_called(hw->mt, "lock%s%s%s", msi_test_not_task(), hw->locked ? "[locked]" : "",
-			hw->offline ? "[offline]" : "");
+	msi_test_called(hw->mt, "lock%s%s%s%s", msi_test_not_task(), hw->locked ? "[locked]" : "",
+			hw->offline ? "[offline]" : "", msi_test_in_transition(hw->mt));
 	hw->locked = true;
 }
 
@@ -1211,6 +1244,7 @@ int msi_test_init(struct kunit *test)
 		return -ENOMEM;
 
 	mt->test = test;
+	mt->task = current;
 	test->priv = mt;
 	raw_spin_lock_init(&mt->loglock);
 	kmsg_dump_rewind(&iter);

@@ -188,6 +188,7 @@ struct msi_test_hw {
 /**
  * struct msi_test - The fixture
  * @test:		The test
+ * @task:		The task that runs it
  * @pdev:		The device as its bus knows it
  * @dev:		The device
  * @parent:		The simulated interrupt controller
@@ -205,6 +206,7 @@ struct msi_test_hw {
  */
 struct msi_test {
 	struct kunit		*test;
+	struct task_struct	*task;
 	struct platform_device	*pdev;
 	struct device		*dev;
 	struct msi_test_parent	parent;

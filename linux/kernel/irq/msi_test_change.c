@@ -13,9 +13,22 @@
 #define IRQS	3
 
 /* Those that have complete() as well */
-#define for_each_kind(kind)							\
-	for (kind = 0; kind <= MSI_TEST_DEFERRED_POST;				\
-	     kind = kind == MSI_TEST_KINDS - 1 ? MSI_TEST_DEFERRED_POST : kind + 1)
+static const enum msi_test_kind change_kinds[] = {
+	MSI_TEST_DIRECT, MSI_TEST_DIRECT_LOCK, MSI_TEST_NOMASK, MSI_TEST_NOMASK_LOCK,
+	MSI_TEST_DEFERRED, MSI_TEST_DEFERRED_LOCK, MSI_TEST_DEFERRED_POST,
+};
+
+static void change_desc(const enum msi_test_kind *kind, char *desc)
+{
+	strscpy(desc, msi_test_templates[*kind].name, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(change, change_kinds, change_desc);
+
+static enum msi_test_kind change_kind(struct kunit *test)
+{
+	return *(const enum msi_test_kind *)test->param_value;
+}
 
 /**
  * struct change - A store and some interrupts
@@ -130,96 +143,167 @@ static void forget(struct change *c)
 static void change_suspended(struct kunit *test)
 {
 	struct msi_test *mt = test->priv;
-	enum msi_test_kind kind;
+	enum msi_test_kind kind = change_kind(test);
 	struct msi_map map;
 	struct change c;
 
-	for_each_kind(kind) {
-		change_init(&c, mt, kind);
-		KUNIT_ASSERT_EQ(test, msi_store_suspend(mt->dev, c.id, true), 0);
-		KUNIT_EXPECT_TRUE(test, msi_store_is_suspended(msi_test_store(mt, c.id)));
-		msi_test_log_reset(mt);
-		mt->hw.offline = true;
-		forget(&c);
+	change_init(&c, mt, kind);
+	KUNIT_ASSERT_EQ(test, msi_store_suspend(mt->dev, c.id, true), 0);
+	KUNIT_EXPECT_TRUE(test, msi_store_is_suspended(msi_test_store(mt, c.id)));
+	msi_test_log_reset(mt);
+	mt->hw.offline = true;
+	forget(&c);
 
-		disable_irq(c.maps[1].virq);
-		change_request(&c, 0);
-		free_irq(c.maps[2].virq, mt);
-		map = msi_test_alloc(mt, c.id, 9);
-		change_request(&c, 2);
-		KUNIT_EXPECT_EQ(test, irq_set_affinity(c.maps[2].virq, cpu_online_mask),
-				IS_ENABLED(CONFIG_SMP) ? 0 : -EINVAL);
-		msi_lose_stores(mt->dev);
-		msi_restore_stores(mt->dev);
-		KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, c.id, true), 0);
-		KUNIT_EXPECT_EQ(test, msi_restore_msg(c.maps[2].virq),
-				msi_test_is_deferred(kind) ? -EOPNOTSUPP : 0);
-		KUNIT_EXPECT_EQ(test, msi_store_restore_irq(mt->dev, c.id, c.maps[2]), 0);
-		msi_store_free_irq(mt->dev, c.id, map);
-		expect_ops(mt, msi_test_templates[kind].name, "init(9) free(9)");
-		KUNIT_EXPECT_TRUE(test, hw_slot(&c, 2)->masked || !msi_test_can_mask(kind));
+	disable_irq(c.maps[1].virq);
+	change_request(&c, 0);
+	free_irq(c.maps[2].virq, mt);
+	map = msi_test_alloc(mt, c.id, 9);
+	change_request(&c, 2);
+	KUNIT_EXPECT_EQ(test, irq_set_affinity(c.maps[2].virq, cpu_online_mask),
+			IS_ENABLED(CONFIG_SMP) ? 0 : -EINVAL);
+	msi_lose_stores(mt->dev);
+	msi_restore_stores(mt->dev);
+	KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, c.id, true), 0);
+	KUNIT_EXPECT_EQ(test, msi_restore_msg(c.maps[2].virq),
+			msi_test_is_deferred(kind) ? -EOPNOTSUPP : 0);
+	KUNIT_EXPECT_EQ(test, msi_store_restore_irq(mt->dev, c.id, c.maps[2]), 0);
+	msi_store_free_irq(mt->dev, c.id, map);
+	expect_ops(mt, msi_test_templates[kind].name, "init(9) free(9)");
+	KUNIT_EXPECT_TRUE(test, hw_slot(&c, 2)->masked || !msi_test_can_mask(kind));
 
-		mt->hw.offline = false;
-		KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, c.id), 0);
-		KUNIT_EXPECT_FALSE(test, msi_store_is_suspended(msi_test_store(mt, c.id)));
-		msi_test_expect_same(mt, &mt->hw, c.maps, IRQS);
-		KUNIT_EXPECT_NE(test, hw_slot(&c, 0)->msg.data, 0);
-		KUNIT_EXPECT_TRUE(test, slot_of(&c, 1)->masked || !msi_test_can_mask(kind));
-		KUNIT_EXPECT_FALSE(test, slot_of(&c, 2)->masked);
+	mt->hw.offline = false;
+	KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, c.id), 0);
+	KUNIT_EXPECT_FALSE(test, msi_store_is_suspended(msi_test_store(mt, c.id)));
+	msi_test_expect_same(mt, &mt->hw, c.maps, IRQS);
+	KUNIT_EXPECT_NE(test, hw_slot(&c, 0)->msg.data, 0);
+	KUNIT_EXPECT_TRUE(test, slot_of(&c, 1)->masked || !msi_test_can_mask(kind));
+	KUNIT_EXPECT_FALSE(test, slot_of(&c, 2)->masked);
 
-		/* From here on everything reaches the device at once */
-		enable_irq(c.maps[1].virq);
-		disable_irq(c.maps[2].virq);
-		msi_test_expect_same(mt, &mt->hw, c.maps, IRQS);
-		enable_irq(c.maps[2].virq);
-		KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, c.id), 0);
-		msi_test_expect_same(mt, &mt->hw, c.maps, IRQS);
-		free_irq(c.maps[0].virq, mt);
-		change_exit(&c);
-	}
+	/* From here on everything reaches the device at once */
+	enable_irq(c.maps[1].virq);
+	disable_irq(c.maps[2].virq);
+	msi_test_expect_same(mt, &mt->hw, c.maps, IRQS);
+	enable_irq(c.maps[2].virq);
+	KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, c.id), 0);
+	msi_test_expect_same(mt, &mt->hw, c.maps, IRQS);
+	free_irq(c.maps[0].virq, mt);
+	change_exit(&c);
 }
 
 /* What is unmasked while the store is suspended, or lost, sends what it has kept */
 static void change_suspended_event(struct kunit *test)
 {
 	struct msi_test *mt = test->priv;
-	enum msi_test_kind kind;
+	enum msi_test_kind kind = change_kind(test);
 	struct change c;
 
-	for_each_kind(kind) {
-		if (!msi_test_can_mask(kind))
-			continue;
-		change_init(&c, mt, kind);
-		disable_irq(c.maps[1].virq);
-		KUNIT_ASSERT_EQ(test, msi_store_suspend(mt->dev, c.id, true), 0);
-		msi_test_fire(mt, &mt->hw, 1);
-		enable_irq(c.maps[1].virq);
-		KUNIT_EXPECT_EQ(test, atomic_read(&mt->handled), 0);
-		KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, c.id), 0);
-		KUNIT_EXPECT_TRUE(test, msi_test_wait(atomic_read(&mt->handled) == 1));
-		change_exit(&c);
+	if (!msi_test_can_mask(kind))
+		return;
+	change_init(&c, mt, kind);
+	disable_irq(c.maps[1].virq);
+	KUNIT_ASSERT_EQ(test, msi_store_suspend(mt->dev, c.id, true), 0);
+	msi_test_fire(mt, &mt->hw, 1);
+	enable_irq(c.maps[1].virq);
+	KUNIT_EXPECT_EQ(test, atomic_read(&mt->handled), 0);
+	KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, c.id), 0);
+	KUNIT_EXPECT_TRUE(test, msi_test_wait(atomic_read(&mt->handled) == 1));
+	change_exit(&c);
+}
+
+static int mask_thread(void *data)
+{
+	struct change *c = data;
+
+	disable_irq(c->maps[1].virq);
+	return 0;
+}
+
+static int suspend_thread(void *data)
+{
+	struct change *c = data;
+
+	return msi_store_suspend(c->mt->dev, c->id, false);
+}
+
+/* Who waits for the bus lock before the one who suspends has a device to lock, or none */
+static void change_suspend_locks(struct kunit *test)
+{
+	static int (*const threads[])(void *) = { mask_thread, suspend_thread };
+	struct msi_test *mt = test->priv;
+	enum msi_test_kind kind = change_kind(test);
+	struct task_struct *tasks[ARRAY_SIZE(threads)];
+	struct msi_dev_store *store;
+	unsigned int i;
+	struct change c;
+
+	if (!msi_test_has_lock(kind))
+		return;
+	change_init(&c, mt, kind);
+	store = msi_test_store(mt, c.id);
+	msi_store_lock(store);
+	for (i = 0; i < ARRAY_SIZE(threads); i++) {
+		tasks[i] = kthread_create(threads[i], &c, "msi_kunit");
+		KUNIT_ASSERT_FALSE(test, IS_ERR(tasks[i]));
+		get_task_struct(tasks[i]);
+		wake_up_process(tasks[i]);
+		/* Sleeps in the bus lock */
+		KUNIT_EXPECT_TRUE(test, msi_test_wait(READ_ONCE(tasks[i]->__state) ==
+						      TASK_UNINTERRUPTIBLE));
 	}
+	msi_store_sync_unlock(store);
+	for (i = 0; i < ARRAY_SIZE(threads); i++) {
+		KUNIT_EXPECT_EQ(test, kthread_stop(tasks[i]), 0);
+		put_task_struct(tasks[i]);
+	}
+	KUNIT_EXPECT_NULL_MSG(test, strchr(mt->log.buf, '['), "%s", mt->log.buf);
+	KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, c.id), 0);
+	enable_irq(c.maps[1].virq);
+	msi_test_expect_same(mt, &mt->hw, c.maps, IRQS);
+	change_exit(&c);
+}
+
+/* A device that cannot be accessed any more is not locked either */
+static void change_suspend_frozen(struct kunit *test)
+{
+	struct msi_test *mt = test->priv;
+	enum msi_test_kind kind = change_kind(test);
+#ifdef CONFIG_PM
+	enum rpm_status status = mt->dev->power.runtime_status;
+#endif
+	struct change c;
+
+	change_init(&c, mt, kind);
+	KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, c.id, false), 0);
+	expect_ops(mt, msi_test_templates[kind].name, "");
+	KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, c.id), 0);
+#ifdef CONFIG_PM
+	msi_test_log_reset(mt);
+	mt->dev->power.runtime_status = RPM_SUSPENDING;
+	KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, c.id, false), 0);
+	mt->dev->power.runtime_status = status;
+	expect_ops(mt, msi_test_templates[kind].name, "");
+	KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, c.id), 0);
+#endif
+	change_exit(&c);
 }
 
 /* A store that is removed as it is */
 static void change_remove_suspended(struct kunit *test)
 {
 	struct msi_test *mt = test->priv;
-	enum msi_test_kind kind;
+	enum msi_test_kind kind = change_kind(test);
 	struct change c;
 	unsigned int i;
 
-	for_each_kind(kind) {
-		change_init(&c, mt, kind);
-		KUNIT_ASSERT_EQ(test, msi_store_suspend(mt->dev, c.id, true), 0);
-		msi_test_log_reset(mt);
-		mt->hw.offline = true;
-		for (i = 1; i < IRQS; i++)
-			free_irq(c.maps[i].virq, mt);
-		msi_remove_store(mt->dev, c.id);
-		expect_ops(mt, msi_test_templates[kind].name, "free(0) free(1) free(2) release");
-		KUNIT_EXPECT_EQ(test, mt->hw.released, 1);
-	}
+	change_init(&c, mt, kind);
+	KUNIT_ASSERT_EQ(test, msi_store_suspend(mt->dev, c.id, true), 0);
+	msi_test_log_reset(mt);
+	mt->hw.offline = true;
+	for (i = 1; i < IRQS; i++)
+		free_irq(c.maps[i].virq, mt);
+	msi_remove_store(mt->dev, c.id);
+	expect_ops(mt, msi_test_templates[kind].name, "free(0) free(1) free(2) release");
+	KUNIT_EXPECT_EQ(test, mt->hw.released, 1);
 }
 
 /* A device that is gone is neither waited for nor accessed */
@@ -227,31 +311,29 @@ static void change_gone(struct kunit *test)
 {
 	static const union msi_instance_cookie cookie = { .value = 5 };
 	struct msi_test *mt = test->priv;
-	enum msi_test_kind kind;
+	enum msi_test_kind kind = change_kind(test);
 	struct change c;
 	unsigned int i;
 
-	for_each_kind(kind) {
-		for (i = 0; i < 2; i++) {
-			change_init(&c, mt, kind);
-			if (i)
-				KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, c.id, true), 0);
-			msi_test_log_reset(mt);
-			mt->hw.offline = true;
-			msi_device_gone(mt->dev);
-			KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, c.id, !i), -ENODEV);
-			KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, c.id), -ENODEV);
-			KUNIT_EXPECT_EQ(test, msi_store_restore_irq(mt->dev, c.id, c.maps[1]),
-					-ENODEV);
-			KUNIT_EXPECT_EQ(test, msi_store_set_cookie(mt->dev, c.id, c.maps[1],
-								   &cookie), -ENODEV);
-			msi_lose_stores(mt->dev);
-			msi_restore_stores(mt->dev);
-			disable_irq(c.maps[1].virq);
-			enable_irq(c.maps[1].virq);
-			expect_ops(mt, msi_test_templates[kind].name, "");
-			change_exit(&c);
-		}
+	for (i = 0; i < 2; i++) {
+		change_init(&c, mt, kind);
+		if (i)
+			KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, c.id, true), 0);
+		msi_test_log_reset(mt);
+		mt->hw.offline = true;
+		msi_device_gone(mt->dev);
+		KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, c.id, !i), -ENODEV);
+		KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, c.id), -ENODEV);
+		KUNIT_EXPECT_EQ(test, msi_store_restore_irq(mt->dev, c.id, c.maps[1]),
+				-ENODEV);
+		KUNIT_EXPECT_EQ(test, msi_store_set_cookie(mt->dev, c.id, c.maps[1],
+							   &cookie), -ENODEV);
+		msi_lose_stores(mt->dev);
+		msi_restore_stores(mt->dev);
+		disable_irq(c.maps[1].virq);
+		enable_irq(c.maps[1].virq);
+		expect_ops(mt, msi_test_templates[kind].name, "");
+		change_exit(&c);
 	}
 }
 
@@ -269,33 +351,78 @@ static int change_mask_thread(void *data)
 	return 0;
 }
 
+static int change_lose_thread(void *data)
+{
+	struct change *c = data;
+
+	while (!kthread_should_stop()) {
+		msi_lose_stores(c->mt->dev);
+		forget(c);
+		msi_restore_stores(c->mt->dev);
+		cond_resched();
+	}
+	return 0;
+}
+
+/* While the bus has the device forget its slots, and others mask and unmask */
+static void change_lose_race(struct kunit *test)
+{
+	static int (*const threads[])(void *) = { change_mask_thread, change_lose_thread };
+	struct msi_test *mt = test->priv;
+	enum msi_test_kind kind = change_kind(test);
+	struct task_struct *tasks[ARRAY_SIZE(threads)];
+	struct change c;
+	unsigned int i;
+
+	if (msi_test_is_deferred(kind) || !msi_test_can_mask(kind))
+		return;
+	mt->quiet = true;
+	change_init(&c, mt, kind);
+	mt->hw.suspends = true;
+	for (i = 0; i < ARRAY_SIZE(threads); i++) {
+		tasks[i] = kthread_run(threads[i], &c, "msi_kunit");
+		KUNIT_ASSERT_FALSE(test, IS_ERR(tasks[i]));
+	}
+	for (i = 0; i < 10 * ROUNDS; i++) {
+		KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, c.id, true), 0);
+		WRITE_ONCE(mt->hw.offline, true);
+		cond_resched();
+		WRITE_ONCE(mt->hw.offline, false);
+		KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, c.id), 0);
+		cond_resched();
+	}
+	for (i = 0; i < ARRAY_SIZE(threads); i++)
+		kthread_stop(tasks[i]);
+	KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, c.id), 0);
+	msi_test_expect_same(mt, &mt->hw, c.maps, IRQS);
+	change_exit(&c);
+}
+
 /* While another CPU masks and unmasks */
 static void change_suspend_race(struct kunit *test)
 {
 	struct msi_test *mt = test->priv;
 	struct task_struct *task;
-	enum msi_test_kind kind;
+	enum msi_test_kind kind = change_kind(test);
 	struct change c;
 	unsigned int i;
 
 	mt->quiet = true;
-	for_each_kind(kind) {
-		change_init(&c, mt, kind);
-		mt->hw.suspends = true;
-		task = kthread_run(change_mask_thread, &c, "msi_kunit");
-		KUNIT_ASSERT_FALSE(test, IS_ERR(task));
-		for (i = 0; i < ROUNDS; i++) {
-			KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, c.id, true), 0);
-			WRITE_ONCE(mt->hw.offline, true);
-			forget(&c);
-			cond_resched();
-			WRITE_ONCE(mt->hw.offline, false);
-			KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, c.id), 0);
-		}
-		kthread_stop(task);
-		msi_test_expect_same(mt, &mt->hw, c.maps, IRQS);
-		change_exit(&c);
+	change_init(&c, mt, kind);
+	mt->hw.suspends = true;
+	task = kthread_run(change_mask_thread, &c, "msi_kunit");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	for (i = 0; i < ROUNDS; i++) {
+		KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, c.id, true), 0);
+		WRITE_ONCE(mt->hw.offline, true);
+		forget(&c);
+		cond_resched();
+		WRITE_ONCE(mt->hw.offline, false);
+		KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, c.id), 0);
 	}
+	kthread_stop(task);
+	msi_test_expect_same(mt, &mt->hw, c.maps, IRQS);
+	change_exit(&c);
 }
 
 /* It is lost again before somebody has got around to restore it: that does not count */
@@ -347,24 +474,22 @@ static void free_hook(struct msi_test_hw *hw, struct msi_slot *slot)
 static void change_free_lost(struct kunit *test)
 {
 	struct msi_test *mt = test->priv;
-	enum msi_test_kind kind;
+	enum msi_test_kind kind = change_kind(test);
 	struct change c;
 
-	for_each_kind(kind) {
-		if (!msi_test_can_mask(kind))
-			continue;
-		change_init(&c, mt, kind);
-		msi_lose_stores(mt->dev);
-		free_irq(c.maps[1].virq, mt);
-		mt->hw.free_hook = free_hook;
-		msi_store_free_irq(mt->dev, c.id, c.maps[1]);
-		mt->hw.free_hook = NULL;
-		msi_restore_stores(mt->dev);
-		c.maps[1] = msi_test_alloc(mt, c.id, 1);
-		change_request(&c, 1);
-		msi_test_expect_same(mt, &mt->hw, c.maps, IRQS);
-		change_exit(&c);
-	}
+	if (!msi_test_can_mask(kind))
+		return;
+	change_init(&c, mt, kind);
+	msi_lose_stores(mt->dev);
+	free_irq(c.maps[1].virq, mt);
+	mt->hw.free_hook = free_hook;
+	msi_store_free_irq(mt->dev, c.id, c.maps[1]);
+	mt->hw.free_hook = NULL;
+	msi_restore_stores(mt->dev);
+	c.maps[1] = msi_test_alloc(mt, c.id, 1);
+	change_request(&c, 1);
+	msi_test_expect_same(mt, &mt->hw, c.maps, IRQS);
+	change_exit(&c);
 }
 
 /* A deferred store that forgets without its driver: no slot is unmasked without a message */
@@ -419,30 +544,28 @@ static void resume_hook(struct msi_test_hw *hw, struct msi_slot *slot)
 static void change_resume_locks(struct kunit *test)
 {
 	struct msi_test *mt = test->priv;
-	enum msi_test_kind kind;
+	enum msi_test_kind kind = change_kind(test);
 	struct msi_map maps[2];
 	struct change c;
 
-	for_each_kind(kind) {
-		if (!msi_test_has_lock(kind))
-			continue;
-		change_init(&c, mt, kind);
-		KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, c.id, true), 0);
-		mt->hw.offline = true;
-		forget(&c);
-		msi_test_log_reset(mt);
-		mt->hw.init_hook = resume_hook;
-		KUNIT_EXPECT_EQ(test, msi_test_alloc_irqs(mt, c.id, 2, 2, maps), 2);
-		mt->hw.init_hook = NULL;
-		KUNIT_EXPECT_TRUE_MSG(test, strstarts(mt->log.buf, "init(3) lock init(4)"),
-				      "%s", mt->log.buf);
-		KUNIT_EXPECT_FALSE_MSG(test, strchr(mt->log.buf, '['), "%s", mt->log.buf);
-		/* Wait for the rest, if that is left to somebody else */
-		KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, c.id), 0);
-		msi_test_expect_same(mt, &mt->hw, c.maps, IRQS);
-		msi_store_free_irqs(mt->dev, c.id, maps, 2);
-		change_exit(&c);
-	}
+	if (!msi_test_has_lock(kind))
+		return;
+	change_init(&c, mt, kind);
+	KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, c.id, true), 0);
+	mt->hw.offline = true;
+	forget(&c);
+	msi_test_log_reset(mt);
+	mt->hw.init_hook = resume_hook;
+	KUNIT_EXPECT_EQ(test, msi_test_alloc_irqs(mt, c.id, 2, 2, maps), 2);
+	mt->hw.init_hook = NULL;
+	KUNIT_EXPECT_TRUE_MSG(test, strstarts(mt->log.buf, "init(3) lock init(4)"),
+			      "%s", mt->log.buf);
+	KUNIT_EXPECT_FALSE_MSG(test, strchr(mt->log.buf, '['), "%s", mt->log.buf);
+	/* Wait for the rest, if that is left to somebody else */
+	KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, c.id), 0);
+	msi_test_expect_same(mt, &mt->hw, c.maps, IRQS);
+	msi_store_free_irqs(mt->dev, c.id, maps, 2);
+	change_exit(&c);
 }
 
 /* --- Cookies ------------------------------------------------------------------ */
@@ -476,49 +599,46 @@ static void expect_cookie(struct change *c, unsigned int i,
 static void change_cookie(struct kunit *test)
 {
 	struct msi_test *mt = test->priv;
-	enum msi_test_kind kind;
+	enum msi_test_kind kind = change_kind(test);
 	struct change c;
+	bool deferred = msi_test_is_deferred(kind);
 
-	for_each_kind(kind) {
-		bool deferred = msi_test_is_deferred(kind);
-
-		change_init(&c, mt, kind);
-		if (!msi_test_can_mask(kind)) {
-			KUNIT_EXPECT_EQ(test, set_cookie(&c, 1, &five), -EOPNOTSUPP);
-			change_exit(&c);
-			continue;
-		}
-		expect_cookie(&c, 1, NULL);
-
-		mt->hw.cookie_hook = fire_hook;
-		KUNIT_EXPECT_EQ(test, set_cookie(&c, 1, &five), 0);
-		mt->hw.cookie_hook = NULL;
-		expect_batch(&c, "in use", deferred ?
-			     "sync(1,mask=1) cookie(1)=5 sync(1,msg=101,mask=1) sync(1,mask=0)" :
-			     "mask(1) cookie(1)=5 mask(1) msg(1)=101 unmask(1)");
-		expect_cookie(&c, 1, &five);
-		KUNIT_EXPECT_TRUE(test, msi_test_wait(atomic_read(&mt->handled) == 1));
-		KUNIT_EXPECT_EQ(test, hw_slot(&c, 1)->sent.value, 5);
-
-		disable_irq(c.maps[2].virq);
-		msi_test_log_reset(mt);
-		KUNIT_EXPECT_EQ(test, set_cookie(&c, 2, &six), 0);
-		expect_batch(&c, "masked", deferred ? "cookie(2)=6 sync(2,msg=102,mask=1)" :
-			     "mask(2) cookie(2)=6 mask(2) msg(2)=102");
-		expect_cookie(&c, 2, &six);
-		enable_irq(c.maps[2].virq);
-		KUNIT_EXPECT_EQ(test, set_cookie(&c, 2, NULL), 0);
-		expect_cookie(&c, 2, NULL);
-		KUNIT_EXPECT_FALSE(test, hw_slot(&c, 2)->masked);
-
-		/* One that was not requested */
-		KUNIT_EXPECT_EQ(test, set_cookie(&c, 0, &six), 0);
-		expect_cookie(&c, 0, &six);
-		KUNIT_EXPECT_TRUE(test, hw_slot(&c, 0)->masked);
-		msi_test_expect_same(mt, &mt->hw, c.maps, IRQS);
-		expect_cookie(&c, 1, &five);
+	change_init(&c, mt, kind);
+	if (!msi_test_can_mask(kind)) {
+		KUNIT_EXPECT_EQ(test, set_cookie(&c, 1, &five), -EOPNOTSUPP);
 		change_exit(&c);
+		return;
 	}
+	expect_cookie(&c, 1, NULL);
+
+	mt->hw.cookie_hook = fire_hook;
+	KUNIT_EXPECT_EQ(test, set_cookie(&c, 1, &five), 0);
+	mt->hw.cookie_hook = NULL;
+	expect_batch(&c, "in use", deferred ?
+		     "sync(1,mask=1) cookie(1)=5 sync(1,msg=101,mask=1) sync(1,mask=0)" :
+		     "mask(1) cookie(1)=5 mask(1) msg(1)=101 unmask(1)");
+	expect_cookie(&c, 1, &five);
+	KUNIT_EXPECT_TRUE(test, msi_test_wait(atomic_read(&mt->handled) == 1));
+	KUNIT_EXPECT_EQ(test, hw_slot(&c, 1)->sent.value, 5);
+
+	disable_irq(c.maps[2].virq);
+	msi_test_log_reset(mt);
+	KUNIT_EXPECT_EQ(test, set_cookie(&c, 2, &six), 0);
+	expect_batch(&c, "masked", deferred ? "cookie(2)=6 sync(2,msg=102,mask=1)" :
+		     "mask(2) cookie(2)=6 mask(2) msg(2)=102");
+	expect_cookie(&c, 2, &six);
+	enable_irq(c.maps[2].virq);
+	KUNIT_EXPECT_EQ(test, set_cookie(&c, 2, NULL), 0);
+	expect_cookie(&c, 2, NULL);
+	KUNIT_EXPECT_FALSE(test, hw_slot(&c, 2)->masked);
+
+	/* One that was not requested */
+	KUNIT_EXPECT_EQ(test, set_cookie(&c, 0, &six), 0);
+	expect_cookie(&c, 0, &six);
+	KUNIT_EXPECT_TRUE(test, hw_slot(&c, 0)->masked);
+	msi_test_expect_same(mt, &mt->hw, c.maps, IRQS);
+	expect_cookie(&c, 1, &five);
+	change_exit(&c);
 }
 
 /* The allocation passes it on, or that there is none */
@@ -556,75 +676,70 @@ static void fail_second_hook(struct msi_test_hw *hw, struct msi_slot *slot)
 static void change_cookie_refused(struct kunit *test)
 {
 	struct msi_test *mt = test->priv;
-	enum msi_test_kind kind;
+	enum msi_test_kind kind = change_kind(test);
 	struct change c;
+	bool deferred = msi_test_is_deferred(kind);
 
-	for_each_kind(kind) {
-		bool deferred = msi_test_is_deferred(kind);
+	if (!msi_test_can_mask(kind))
+		return;
+	change_init(&c, mt, kind);
+	KUNIT_EXPECT_EQ(test, set_cookie(&c, 1, &five), 0);
+	msi_test_log_reset(mt);
 
-		if (!msi_test_can_mask(kind))
-			continue;
-		change_init(&c, mt, kind);
-		KUNIT_EXPECT_EQ(test, set_cookie(&c, 1, &five), 0);
-		msi_test_log_reset(mt);
+	mt->hw.bad_cookie = 6;
+	mt->hw.cookie_hook = fire_hook;
+	atomic_set(&mt->handled, 0);
+	KUNIT_EXPECT_EQ(test, set_cookie(&c, 1, &six), -EINVAL);
+	expect_batch(&c, "refused", deferred ?
+		     "sync(1,mask=1) cookie(1)=6 sync(1,mask=0)" :
+		     "mask(1) cookie(1)=6 mask(1) msg(1)=101 unmask(1)");
+	expect_cookie(&c, 1, &five);
+	KUNIT_EXPECT_TRUE(test, msi_test_wait(atomic_read(&mt->handled) == 1));
+	KUNIT_EXPECT_EQ(test, hw_slot(&c, 1)->sent.value, 5);
+	mt->hw.bad_cookie = 0;
+	mt->hw.cookie_hook = NULL;
 
-		mt->hw.bad_cookie = 6;
-		mt->hw.cookie_hook = fire_hook;
-		atomic_set(&mt->handled, 0);
-		KUNIT_EXPECT_EQ(test, set_cookie(&c, 1, &six), -EINVAL);
-		expect_batch(&c, "refused", deferred ?
-			     "sync(1,mask=1) cookie(1)=6 sync(1,mask=0)" :
-			     "mask(1) cookie(1)=6 mask(1) msg(1)=101 unmask(1)");
+	if (deferred) {
+		mt->hw.sync_hook = fail_second_hook;
+		KUNIT_EXPECT_EQ(test, set_cookie(&c, 1, &six), -EREMOTEIO);
+		expect_batch(&c, "failed",
+			     "sync(1,mask=1) cookie(1)=6 sync(1,msg=101,mask=1) cookie(1)=5 sync(1,msg=101,mask=1) sync(1,mask=0)");
 		expect_cookie(&c, 1, &five);
-		KUNIT_EXPECT_TRUE(test, msi_test_wait(atomic_read(&mt->handled) == 1));
-		KUNIT_EXPECT_EQ(test, hw_slot(&c, 1)->sent.value, 5);
-		mt->hw.bad_cookie = 0;
-		mt->hw.cookie_hook = NULL;
+		mt->hw.sync_hook = NULL;
 
-		if (deferred) {
-			mt->hw.sync_hook = fail_second_hook;
-			KUNIT_EXPECT_EQ(test, set_cookie(&c, 1, &six), -EREMOTEIO);
-			expect_batch(&c, "failed",
-				     "sync(1,mask=1) cookie(1)=6 sync(1,msg=101,mask=1) cookie(1)=5 sync(1,msg=101,mask=1) sync(1,mask=0)");
-			expect_cookie(&c, 1, &five);
-			mt->hw.sync_hook = NULL;
-
-			/* Nobody can mask the slot: The cookie stays, and so does the error */
-			mt->hw.sync_ret = -EREMOTEIO;
-			KUNIT_EXPECT_EQ(test, set_cookie(&c, 1, &six), -EREMOTEIO);
-			KUNIT_EXPECT_NULL(test, strstr(mt->log.buf, "cookie("));
-			mt->hw.sync_ret = 0;
-			expect_cookie(&c, 1, &five);
-			KUNIT_EXPECT_TRUE(test, msi_test_wait(msi_test_synced(slot_of(&c, 1))));
-		}
-		msi_test_expect_same(mt, &mt->hw, c.maps, IRQS);
-		change_exit(&c);
+		/* Nobody can mask the slot: The cookie stays, and so does the error */
+		mt->hw.sync_ret = -EREMOTEIO;
+		KUNIT_EXPECT_EQ(test, set_cookie(&c, 1, &six), -EREMOTEIO);
+		KUNIT_EXPECT_NULL(test, strstr(mt->log.buf, "cookie("));
+		mt->hw.sync_ret = 0;
+		expect_cookie(&c, 1, &five);
+		KUNIT_EXPECT_TRUE(test, msi_test_wait(msi_test_synced(slot_of(&c, 1))));
 	}
+	msi_test_expect_same(mt, &mt->hw, c.maps, IRQS);
+	change_exit(&c);
 }
 
 static void change_cookie_suspended(struct kunit *test)
 {
 	struct msi_test *mt = test->priv;
-	enum msi_test_kind kind;
+	enum msi_test_kind kind = change_kind(test);
 	struct change c;
 
-	for_each_kind(kind) {
-		if (!msi_test_can_mask(kind))
-			continue;
-		change_init(&c, mt, kind);
-		KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, c.id, true), 0);
-		msi_test_log_reset(mt);
-		mt->hw.offline = true;
-		KUNIT_EXPECT_EQ(test, set_cookie(&c, 1, &five), 0);
-		expect_ops(mt, msi_test_templates[kind].name, "cookie(1)=5");
-		KUNIT_EXPECT_EQ(test, hw_slot(&c, 1)->cookie.value, 0);
-		forget(&c);
-		mt->hw.offline = false;
-		KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, c.id), 0);
-		expect_cookie(&c, 1, &five);
-		msi_test_expect_same(mt, &mt->hw, c.maps, IRQS);
-		change_exit(&c);
-	}
+	if (!msi_test_can_mask(kind))
+		return;
+	change_init(&c, mt, kind);
+	KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, c.id, true), 0);
+	msi_test_log_reset(mt);
+	mt->hw.offline = true;
+	KUNIT_EXPECT_EQ(test, set_cookie(&c, 1, &five), 0);
+	expect_ops(mt, msi_test_templates[kind].name, "cookie(1)=5");
+	KUNIT_EXPECT_EQ(test, hw_slot(&c, 1)->cookie.value, 0);
+	forget(&c);
+	mt->hw.offline = false;
+	KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, c.id), 0);
+	expect_cookie(&c, 1, &five);
+	msi_test_expect_same(mt, &mt->hw, c.maps, IRQS);
+	change_exit(&c);
 }
 
 /* Masked and unmasked by others while the cookie changes: it stays masked until it has */
@@ -709,31 +824,28 @@ static void change_bad_arguments(struct kunit *test)
 static void change_restore_irq(struct kunit *test)
 {
 	struct msi_test *mt = test->priv;
-	enum msi_test_kind kind;
+	enum msi_test_kind kind = change_kind(test);
 	struct change c;
+	bool deferred = msi_test_is_deferred(kind), mask = msi_test_can_mask(kind);
 
-	for_each_kind(kind) {
-		bool deferred = msi_test_is_deferred(kind), mask = msi_test_can_mask(kind);
+	change_init(&c, mt, kind);
+	forget(&c);
+	KUNIT_EXPECT_EQ(test, msi_store_restore_irq(mt->dev, c.id, c.maps[1]), 0);
+	expect_batch(&c, "one", deferred ? "sync(1,msg=101,mask=0)" :
+		     mask ? "mask(1) msg(1)=101 unmask(1)" : "msg(1)=101");
+	msi_test_expect_same(mt, &mt->hw, &c.maps[1], 1);
+	KUNIT_EXPECT_EQ(test, hw_slot(&c, 2)->msg.data, 0);
 
-		change_init(&c, mt, kind);
-		forget(&c);
-		KUNIT_EXPECT_EQ(test, msi_store_restore_irq(mt->dev, c.id, c.maps[1]), 0);
-		expect_batch(&c, "one", deferred ? "sync(1,msg=101,mask=0)" :
-			     mask ? "mask(1) msg(1)=101 unmask(1)" : "msg(1)=101");
-		msi_test_expect_same(mt, &mt->hw, &c.maps[1], 1);
-		KUNIT_EXPECT_EQ(test, hw_slot(&c, 2)->msg.data, 0);
-
-		if (deferred) {
-			mt->hw.sync_ret = -EREMOTEIO;
-			KUNIT_EXPECT_EQ(test, msi_store_restore_irq(mt->dev, c.id, c.maps[2]),
-					-EREMOTEIO);
-			mt->hw.sync_ret = 0;
-			KUNIT_EXPECT_TRUE(test, msi_test_wait(msi_test_synced(slot_of(&c, 2))));
-			msi_test_expect_same(mt, &mt->hw, &c.maps[2], 1);
-		}
-		KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, c.id), 0);
-		change_exit(&c);
+	if (deferred) {
+		mt->hw.sync_ret = -EREMOTEIO;
+		KUNIT_EXPECT_EQ(test, msi_store_restore_irq(mt->dev, c.id, c.maps[2]),
+				-EREMOTEIO);
+		mt->hw.sync_ret = 0;
+		KUNIT_EXPECT_TRUE(test, msi_test_wait(msi_test_synced(slot_of(&c, 2))));
+		msi_test_expect_same(mt, &mt->hw, &c.maps[2], 1);
 	}
+	KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, c.id), 0);
+	change_exit(&c);
 }
 
 /* --- A batch at given indices ------------------------------------------------------ */
@@ -981,13 +1093,6 @@ static void change_post_gone(struct kunit *test)
 	change_exit(&c);
 }
 
-static int frozen_thread(void *data)
-{
-	struct change *c = data;
-
-	return msi_store_suspend(c->mt->dev, c->id, false);
-}
-
 static struct task_struct *frozen_task;
 
 static void frozen_hook(struct msi_test_hw *hw, struct msi_slot *slot)
@@ -1008,7 +1113,7 @@ static void change_post_frozen(struct kunit *test)
 	change_init(&c, mt, MSI_TEST_DEFERRED_POST);
 	KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, c.id, true), 0);
 	msi_test_log_reset(mt);
-	frozen_task = kthread_create(frozen_thread, &c, "msi_kunit");
+	frozen_task = kthread_create(suspend_thread, &c, "msi_kunit");
 	KUNIT_ASSERT_FALSE(test, IS_ERR(frozen_task));
 	get_task_struct(frozen_task);
 	mt->hw.room = 2;
@@ -1016,8 +1121,8 @@ static void change_post_frozen(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, c.id), 0);
 	KUNIT_EXPECT_EQ(test, kthread_stop(frozen_task), 0);
 	put_task_struct(frozen_task);
-	KUNIT_EXPECT_PTR_NE(test, strstr(mt->log.buf, "sync(1,msg=101,mask=0) done(0) done(1) unlock"),
-			    NULL);
+	KUNIT_EXPECT_PTR_NE(test, strstr(mt->log.buf,
+					 "sync(1,msg=101,mask=0) done(0) done(1) unlock"), NULL);
 	KUNIT_EXPECT_NULL(test, strstr(mt->log.buf, "sync(2"));
 	KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, c.id), 0);
 	msi_test_expect_same(mt, &mt->hw, c.maps, IRQS);
@@ -1025,24 +1130,27 @@ static void change_post_frozen(struct kunit *test)
 }
 
 static struct kunit_case msi_change_cases[] = {
-	KUNIT_CASE(change_suspended),
-	KUNIT_CASE(change_suspended_event),
-	KUNIT_CASE(change_remove_suspended),
-	KUNIT_CASE(change_gone),
-	KUNIT_CASE(change_suspend_race),
+	KUNIT_CASE_PARAM(change_suspended, change_gen_params),
+	KUNIT_CASE_PARAM(change_suspended_event, change_gen_params),
+	KUNIT_CASE_PARAM(change_suspend_locks, change_gen_params),
+	KUNIT_CASE_PARAM(change_suspend_frozen, change_gen_params),
+	KUNIT_CASE_PARAM(change_remove_suspended, change_gen_params),
+	KUNIT_CASE_PARAM(change_gone, change_gen_params),
+	KUNIT_CASE_PARAM(change_suspend_race, change_gen_params),
+	KUNIT_CASE_PARAM(change_lose_race, change_gen_params),
 	KUNIT_CASE(change_lost_twice),
-	KUNIT_CASE(change_free_lost),
+	KUNIT_CASE_PARAM(change_free_lost, change_gen_params),
 	KUNIT_CASE(change_lost_deferred),
 	KUNIT_CASE(change_remove_lost),
-	KUNIT_CASE(change_resume_locks),
-	KUNIT_CASE(change_cookie),
+	KUNIT_CASE_PARAM(change_resume_locks, change_gen_params),
+	KUNIT_CASE_PARAM(change_cookie, change_gen_params),
 	KUNIT_CASE(change_cookie_alloc),
-	KUNIT_CASE(change_cookie_refused),
-	KUNIT_CASE(change_cookie_suspended),
+	KUNIT_CASE_PARAM(change_cookie_refused, change_gen_params),
+	KUNIT_CASE_PARAM(change_cookie_suspended, change_gen_params),
 	KUNIT_CASE(change_cookie_deferred_mask),
 	KUNIT_CASE(change_cookie_not_masked),
 	KUNIT_CASE(change_bad_arguments),
-	KUNIT_CASE(change_restore_irq),
+	KUNIT_CASE_PARAM(change_restore_irq, change_gen_params),
 	KUNIT_CASE(change_alloc_at),
 #ifdef CONFIG_SMP
 	KUNIT_CASE(change_affinity),

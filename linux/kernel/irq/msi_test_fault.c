@@ -206,7 +206,7 @@ struct fault {
  * @run:	The operation. Returns 0 or an error code
  * @undo:	Undo @run. Not invoked if that has failed
  * @after:	Optional: Undo @before
- * @points:	How many allocations there have to be at the least
+ * @points:	How many allocations there have to be at the least. 0: there must be none
  * @error:	What else @run can return for lack of memory, besides -ENOMEM
  */
 struct fault_op {
@@ -271,6 +271,14 @@ static int run_batch(struct fault *f)
 	return n < 0 ? n : 0;
 }
 
+static int run_batch_at(struct fault *f)
+{
+	int n = msi_store_alloc_irqs(f->mt->dev, f->id, 2, FAULT_IRQS, FAULT_IRQS, NULL, NULL,
+				     f->maps);
+
+	return n < 0 ? n : 0;
+}
+
 static int run_batch_affinity(struct fault *f)
 {
 	struct irq_affinity affd = { .pre_vectors = 1 };
@@ -284,6 +292,33 @@ static int run_batch_affinity(struct fault *f)
 static void undo_batch(struct fault *f)
 {
 	msi_store_free_irqs(f->mt->dev, f->id, f->maps, FAULT_IRQS);
+}
+
+static void before_change(struct fault *f)
+{
+	before_alloc(f);
+	KUNIT_ASSERT_EQ(f->mt->test, run_alloc(f), 0);
+}
+
+/* Everything that changes an interrupt which is there */
+static int run_change(struct fault *f)
+{
+	static const union msi_instance_cookie cookie = { .value = 5 };
+	struct device *dev = f->mt->dev;
+	int ret;
+
+	ret = msi_store_set_cookie(dev, f->id, f->maps[0], &cookie);
+	if (ret == -EOPNOTSUPP && !msi_test_can_mask(f->kind))
+		ret = 0;
+	ret = ret ?: msi_store_restore_irq(dev, f->id, f->maps[0]);
+	ret = ret ?: msi_store_suspend(dev, f->id, true);
+	return ret ?: msi_store_resume(dev, f->id);
+}
+
+static void after_change(struct fault *f)
+{
+	undo_alloc(f);
+	undo_create(f);
 }
 
 static int run_device_data(struct fault *f)
@@ -427,6 +462,10 @@ static const struct fault_op fault_ops[] = {
 	  .run = run_alloc_affinity, .undo = undo_alloc, .after = undo_create, .points = 5 },
 	{ .name = "allocate a batch", .before = before_alloc, .run = run_batch,
 	  .undo = undo_batch, .after = undo_create, .points = 16 },
+	{ .name = "allocate a batch at an index", .before = before_alloc, .run = run_batch_at,
+	  .undo = undo_batch, .after = undo_create, .points = 16 },
+	{ .name = "change", .before = before_change, .run = run_change, .undo = undo_nothing,
+	  .after = after_change },
 	{ .name = "allocate a batch and spread it", .before = before_alloc,
 	  .run = run_batch_affinity, .undo = undo_batch, .after = undo_create, .points = 16 },
 };
@@ -522,7 +561,7 @@ static void fault_each(struct fault *f, const struct fault_op *op)
 {
 	bool *ignore_gfp_wait = failslab_variable("ignore-gfp-wait");
 	unsigned long *verbose = failslab_variable("verbose");
-	int used = f->mt->hw.used, irqs = f->mt->parent.irqs, prepared;
+	int used, irqs, prepared;
 	unsigned long old_verbose;
 	struct kunit *test = f->mt->test;
 	unsigned int nth;
@@ -535,6 +574,8 @@ static void fault_each(struct fault *f, const struct fault_op *op)
 	/* Once without a failure, for what is allocated only the first time */
 	if (op->before)
 		op->before(f);
+	used = f->mt->hw.used;
+	irqs = f->mt->parent.irqs;
 	prepared = f->mt->parent.prepared;
 	fault_once(f, op, 0);
 
@@ -552,7 +593,10 @@ static void fault_each(struct fault *f, const struct fault_op *op)
 
 	/* It was about something, and it came to an end */
 	KUNIT_EXPECT_FALSE(test, failed);
-	KUNIT_EXPECT_GT(test, nth, op->points + 1);
+	if (op->points)
+		KUNIT_EXPECT_GT(test, nth, op->points + 1);
+	else
+		KUNIT_EXPECT_EQ(test, nth, 2);
 	if (op->after)
 		op->after(f);
 }

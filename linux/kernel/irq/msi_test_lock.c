@@ -323,15 +323,36 @@ static void lock_runtime_pm(struct kunit *test)
 		KUNIT_EXPECT_TRUE(test, msi_test_wait(READ_ONCE(s->msg.data) == data &&
 						      msi_test_synced(slot)));
 
-		/* With nobody in the way it is carried out at once */
+		/* With nobody in the way it is carried out at once, unless lock() could wait */
 		mt->dev->power.runtime_status = RPM_SUSPENDING;
 		KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, id, true), 0);
 		KUNIT_EXPECT_TRUE(test, msi_store_is_suspended(msi_test_store(mt, id)));
 		mt->dev->power.runtime_status = RPM_RESUMING;
 		s->msg.data = 0;
 		KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, id), 0);
-		KUNIT_EXPECT_EQ(test, s->msg.data, data);
+		if (!msi_test_has_lock(kinds[i]))
+			KUNIT_EXPECT_EQ(test, s->msg.data, data);
+		KUNIT_EXPECT_TRUE(test, msi_test_wait(READ_ONCE(s->msg.data) == data &&
+						      msi_test_synced(slot)));
+		s->msg.data = 0;
+		msi_restore_stores(mt->dev);
+		KUNIT_EXPECT_TRUE(test, msi_test_wait(READ_ONCE(s->msg.data) == data &&
+						      msi_test_synced(slot)));
 		mt->dev->power.runtime_status = status;
+
+		/* What is left to do has to be done first */
+		if (msi_test_is_deferred(kinds[i])) {
+			irq_modify_status(map.virq, 0, _IRQ_DISABLE_UNLAZY);
+			mt->hw.sync_ret = -EIO;
+			disable_irq(map.virq);
+			mt->dev->power.runtime_status = RPM_SUSPENDING;
+			KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, id, true),
+					msi_test_has_lock(kinds[i]) ? -EBUSY : 0);
+			mt->dev->power.runtime_status = status;
+			mt->hw.sync_ret = 0;
+			KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, id), 0);
+			enable_irq(map.virq);
+		}
 
 		free_irq(map.virq, mt);
 		msi_remove_store(mt->dev, id);

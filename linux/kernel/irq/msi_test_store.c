@@ -1196,7 +1196,8 @@ static void debugfs_text(struct kunit *test)
 	n += sprintf(want + n, row, 3, map[0].virq, hashed, 0xfee00000, 0x100, "unmasked");
 	n += add_store(want + n, deferred, "deferred", "deferred", 1 << 20, 2);
 	n += sprintf(want + n, row, 2, map[1].virq, "none", 0xfee00000, 0x101, "masked");
-	sprintf(want + n, row, 0xfffff, map[2].virq, "0x00000000000fffff", 0xfee00000, 0x102, "unmasked");
+	sprintf(want + n, row, 0xfffff, map[2].virq, "0x00000000000fffff", 0xfee00000, 0x102,
+		"unmasked");
 	KUNIT_EXPECT_STREQ(test, msi_test_read(debugfs_file, buf, 4096, true), want);
 	KUNIT_EXPECT_NULL(test, strstr(buf, address));
 

@@ -517,7 +517,8 @@ EXPORT_SYMBOL_NS_GPL(pci_create_ims_store, MSI_STORAGE);
  * All interrupts of the store should have been freed. If there are any left,
  * they are freed, including the handlers with a warning.
  *
- * Context: Task context, can sleep.
+ * Context: Task context, can sleep. Waits for handlers and for calls that use the store. Warns
+ *	    and does nothing if called by a function of msi_on_each_desc().
  */
 void pci_remove_ims_store(struct pci_dev *pdev, unsigned int id)
 {
@@ -535,14 +536,18 @@ EXPORT_SYMBOL_GPL(pci_remove_ims_store);
  *
  * The interrupt number in the returned map is what request_irq() takes. The
  * index tells the device which message to send. The slot is masked until the
- * interrupt is requested.
+ * interrupt is requested. What a cookie points to must stay valid until the interrupt is
+ * freed.
  *
- * Context: Task context, can sleep.
+ * Context: Task context, can sleep. Takes the lock of the store.
  *
  * Return: A &struct msi_map. On failure the interrupt number is 0 and the index
  * is a negative error code:
  *
- *	* %-ENODEV - There is no such store
+ *	* %-ENODEV - There is no such store, or @pdev was removed
+ *	* %-EIO    - The store has to access the device for it, and is suspended or the device
+ *	  is not in D0
+ *	* %-EDEADLK - Called by a function of msi_on_each_desc()
  *	* %-ERANGE - @index is beyond the end of the store
  *	* %-EBUSY  - @index is in use
  *	* %-ENOSPC - The store or the interrupt remapping table is exhausted
@@ -609,7 +614,8 @@ EXPORT_SYMBOL_GPL(pci_ims_alloc_irq);
  * @pdev:	The PCI device
  * @map:	What pci_ims_alloc_irq() returned
  *
- * The interrupt must have been freed with free_irq() before.
+ * The interrupt must have been freed with free_irq() before, and the device has to be in D0,
+ * see pci_ims_store_free_irq().
  *
  * Context: Task context, can sleep.
  */
@@ -629,7 +635,8 @@ EXPORT_SYMBOL_GPL(pci_ims_free_irq);
  * @max:	Number of interrupts which are desired
  * @affd:	Optional: How to spread the interrupts over the CPUs. NULL means that
  *		all have the default affinity
- * @cookies:	Optional: @max cookies for the storage ops
+ * @cookies:	Optional: @max cookies for the storage ops, in the order of @maps. Without,
+ *		none of the interrupts has one
  * @maps:	Room for @max results, of which as many are valid as are returned
  *
  * Like pci_alloc_irq_vectors_affinity(). With @affd, pci_ims_store_get_affinity() has the
@@ -644,7 +651,8 @@ EXPORT_SYMBOL_GPL(pci_ims_free_irq);
  * Return: The number of interrupts, from @min to @max. Otherwise an error code, and
  * none was allocated:
  *
- *	* %-ENODEV - There is no such store
+ *	* %-ENODEV - There is no such store, or @pdev was removed
+ *	* %-EIO    - As pci_ims_store_alloc_irq()
  *	* %-EINVAL - @min is 0 or greater than @max
  *	* %-ERANGE - From @index on the store has less than @min slots
  *	* %-EBUSY  - One of the slots from @index on, up to @max of them, is in use
@@ -697,17 +705,20 @@ EXPORT_SYMBOL_GPL(pci_ims_store_get_affinity);
  * known only when a guest binds it. The slot is masked while the cookie changes, so a device
  * that keeps an event pending while it is masked loses none. When this returns, then the
  * device sends nothing with the old cookie any more. If the store is suspended then the
- * device is told when it is resumed.
+ * device is told when it is resumed. No cookie is not the same as a cookie of 0: A slot with
+ * a PASID sends without one then.
  *
- * Context: Task context, can sleep. Takes the lock of the store, and masks the slot in
- *	    between.
+ * Context: Task context, can sleep. Takes the locks of the store, and must not be called
+ *	    while run-time power management resumes or suspends @pdev: The holder of a lock
+ *	    can wait for that.
  *
  * Return: 0 on success. Otherwise the interrupt has the cookie of before. A device that has
- * failed is told so again in the background:
+ * failed is told that one again in the background:
  *
  *	* %-ENODEV - There is no such store, or @pdev was removed
- *	* %-EINVAL - @map is not an interrupt of the store
- *	* %-EOPNOTSUPP - The store has no use for another cookie
+ *	* %-EINVAL - @map is not an interrupt of the store, or the store refuses @icookie
+ *	* %-EOPNOTSUPP - The store cannot change cookies: A table or memory store without
+ *	  PASIDs, or a command store without &ims_cmd_ops.set_cookie
  *	* %-EDEADLK - Called by a function of msi_on_each_desc()
  *	* Any error which the store has for @icookie, or when it is told
  */
@@ -757,16 +768,19 @@ EXPORT_SYMBOL_GPL(pci_ims_store_free_irqs);
  * failed to do it once more. If @pdev is in an error state, as in error_detected(), then the
  * changes that are being carried out are the last ones, and the device is not accessed.
  *
- * Of an interrupt which is freed meanwhile the device never hears: If the device does not
- * lose its state then it must be freed before. Allocation fails if the store has to access
- * the device for it.
+ * The device is not told of interrupts that are freed meanwhile. Free them before, unless the
+ * device loses its state. Allocation fails if the store has to access the device for it.
  *
- * Not required for a reset by the PCI core, see pci_ims_store_resume(), and for a device
+ * A store that is changed by commands requires it for each reset and suspension of the device.
+ * Others do not for a reset by the PCI core, see pci_ims_store_resume(), and for a device
  * that is suspended along with the system. At run time, interrupts can be masked while the
  * device enters D3hot, and its slots are accessed until &pci_dev.current_state says so.
  *
+ * One pci_ims_store_resume() ends it, however often this was called.
+ *
  * Context: Task context, can sleep. Waits for allocations and changes that are being carried
- *	    out. Does not wait for them while run-time power management suspends @pdev.
+ *	    out. Does not wait for them while run-time power management suspends @pdev, or if
+ *	    a storage op calls this.
  *
  * Return: 0 on success, also if the store was suspended. -ENODEV if there is no such store
  * or @pdev was removed, -EDEADLK if called by a function of msi_on_each_desc(), -EBUSY if
@@ -793,17 +807,20 @@ EXPORT_SYMBOL_GPL(pci_ims_store_suspend);
  *
  *   - after pci_ims_store_suspend(), when the device can be accessed again
  *   - for all stores, if the device forgets on an occasion of which the PCI core
- *     knows nothing, e.g. a reset by one of its own registers
+ *     knows nothing, e.g. a reset by one of its own registers. The store is suspended
+ *     before that
  *
- * Messages and mask state of all interrupts are in the device afterwards. Slots
- * without an interrupt are not touched: They have to be masked after a reset.
+ * Messages and mask state of all interrupts are in the device afterwards, or soon if this
+ * does not wait. Slots without an interrupt are not touched: They have to be masked after a
+ * reset.
  *
  * Context: Task context, can sleep. Takes the locks of the store, and does not wait for
  *	    them if a storage op calls this or run-time power management resumes @pdev.
  *
  * Return: 0 on success, -ENODEV if there is no such store or @pdev was removed, -EDEADLK if
- * called by a function of msi_on_each_desc(). Otherwise the first error which the device had.
- * The core tries again in the background then
+ * called by a function of msi_on_each_desc(), -EIO if this does not wait and @pdev is being
+ * suspended in an error state: the store stays suspended then. Otherwise the first error
+ * which the device had. The core tries again in the background then
  */
 int pci_ims_store_resume(struct pci_dev *pdev, unsigned int id)
 {
@@ -821,7 +838,7 @@ EXPORT_SYMBOL_GPL(pci_ims_store_resume);
  *
  * For a driver that has reset a part of its device, e.g. one queue, along with the slot.
  * Other slots are not touched. If the store is suspended then pci_ims_store_resume() does
- * it.
+ * it, and if the PCI core is about to restore the device then that does.
  *
  * Context: Task context, can sleep. Takes the lock of the store.
  *

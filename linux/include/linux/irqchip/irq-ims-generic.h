@@ -48,8 +48,8 @@ struct pci_dev;
  * @mask:	The bit in the control word which masks the slot
  * @pasid_enable: The bit in the control word which makes the PASID valid, with
  *		%IMS_TABLE_PASID. 0 otherwise, or if there is no such bit
- * @live:	Bits of the control word of a table which the device changes, and a write
- *		as well. Each write is preceded by a read, and keeps them
+ * @live:	Bits of the control word of a table which both the device and a write change.
+ *		They are read before each write, and written back
  * @w1c:	Bits of the control word of a table which a write of 1 clears. They are
  *		written as 0
  * @pending:	Those of @live or @w1c which say that the slot has an event to send. They are
@@ -166,7 +166,9 @@ struct ims_cmd {
  *		is after an error code, usually -ETIMEDOUT or -EIO
  * @set_cookie:	Optional. Check whether the slot @index can have another cookie while it has
  *		an interrupt, NULL for none. Returns 0 if the device can be told of it with
- *		the next command, or an error code
+ *		the next command, or an error code. Must not access the device, as the store
+ *		can be suspended. If the device fails, it is invoked again with the old
+ *		cookie, which it must accept
  *
  * They are invoked in task context and can sleep. They are serialized for one
  * store, but not for several ones. They must neither take a lock which is held

@@ -17,16 +17,18 @@ DECLARE_EVENT_CLASS(msi_irq,
 				     __field(u32, index)
 				     __field(u32, irq)
 				     __field(u64, cookie)
+				     __field(bool, has_cookie)
 				    ),
 		    TP_fast_assign(__assign_str(name, dev_name(slot->storage->dev));
 				   __entry->store = slot->storage->id;
 				   __entry->index = slot->index;
 				   __entry->irq = irq;
 				   __entry->cookie = msi_cookie_shown(slot->cookie);
+				   __entry->has_cookie = slot->has_cookie;
 				  ),
-		    TP_printk("%s store=%u index=%u irq=%u cookie=%#llx",
-			      __get_str(name), __entry->store, __entry->index,
-			      __entry->irq, (unsigned long long)__entry->cookie)
+		    TP_printk("%s store=%u index=%u irq=%u has_cookie=%d cookie=%#llx",
+			      __get_str(name), __entry->store, __entry->index, __entry->irq,
+			      __entry->has_cookie, (unsigned long long)__entry->cookie)
 );
 
 /* An interrupt was allocated for a slot */

@@ -206,6 +206,22 @@ static int ring(void *arg)
 	return 1;
 }
 
+/* For slot 1 of a kind */
+static void ring_start(struct __test_metadata *_metadata, struct ims_data *self,
+		       struct background *bg, char *regs, unsigned int kind)
+{
+	struct doorbell doorbell = {
+		.reg	= regs + IMS_TD_REG_FIRE_DB(kind),
+		.kind	= kind,
+		.slot	= 1,
+		.fd	= dup(self->fd),
+	};
+
+	ASSERT_LE(0, doorbell.fd);
+	background_start(_metadata, self, bg, ring, &doorbell);
+	close(doorbell.fd);
+}
+
 /* Each event was sent and has arrived */
 static void expect_all_sent(struct __test_metadata *_metadata, struct ims_data *self,
 			    unsigned int kind)
@@ -223,7 +239,6 @@ static void expect_all_sent(struct __test_metadata *_metadata, struct ims_data *
 /* While another CPU makes events: none is lost, and none is sent with the old one. */
 TEST_F_TIMEOUT(ims, cookie_under_fire, MT_TEST_SECONDS)
 {
-	struct doorbell doorbell = { .slot = 1 };
 	const struct store_kind *kind;
 	char *regs;
 	struct background bg;
@@ -232,24 +247,18 @@ TEST_F_TIMEOUT(ims, cookie_under_fire, MT_TEST_SECONDS)
 	regs = map_registers(_metadata, self);
 	if (!regs)
 		SKIP(return, "the registers can't be mapped");
-	doorbell.fd = dup(self->fd);
-	ASSERT_LE(0, doorbell.fd);
-
 	self->judged = true;
 	for (kind = store_kinds; kind < KINDS_END; kind++) {
-		doorbell.kind = kind->nr;
-		doorbell.reg = regs + IMS_TD_REG_FIRE_DB(kind->nr);
 		id = create_pasid(_metadata, self, kind);
 		ASSERT_EQ(0, mt_alloc_no_cookie(self->fd, id, 1, NULL));
 		ASSERT_EQ(0, mt_request(self->fd, kind->nr, 1, 1));
-		background_start(_metadata, self, &bg, ring, &doorbell);
+		ring_start(_metadata, self, &bg, regs, kind->nr);
 		for (i = 0; i < (is_slow() ? 200 : 1000); i++)
 			EXPECT_EQ(0, mt_set_cookie(self->fd, kind->nr, 1, i));
 		background_stop(_metadata, &bg);
 		expect_all_sent(_metadata, self, kind->nr);
 		expect_no_breach(_metadata, self);
 	}
-	close(doorbell.fd);
 }
 
 /* --- Quiet ---------------------------------------------------------------------- */
@@ -355,7 +364,6 @@ TEST_F_TIMEOUT(ims, quiet_under_fire, MT_TEST_SECONDS)
 {
 	struct ims_testdev_map maps[NR];
 	const struct store_kind *kind;
-	struct doorbell doorbell = { .slot = 1 };
 	struct background bg, mover;
 	struct target target;
 	struct targets targets = { .target = &target, .count = 1 };
@@ -365,16 +373,11 @@ TEST_F_TIMEOUT(ims, quiet_under_fire, MT_TEST_SECONDS)
 	regs = map_registers(_metadata, self);
 	if (!regs)
 		SKIP(return, "the registers can't be mapped");
-	doorbell.fd = dup(self->fd);
-	ASSERT_LE(0, doorbell.fd);
-
 	self->judged = true;
 	for (kind = store_kinds; kind < KINDS_END; kind++) {
-		doorbell.kind = kind->nr;
-		doorbell.reg = regs + IMS_TD_REG_FIRE_DB(kind->nr);
 		id = create_full(_metadata, self, kind->nr, NR, maps);
 		target = (struct target){ .kind = kind->nr, .slot = 1, .virq = maps[1].virq };
-		background_start(_metadata, self, &bg, ring, &doorbell);
+		ring_start(_metadata, self, &bg, regs, kind->nr);
 		background_start(_metadata, self, &mover, move_targets, &targets);
 		for (i = 0; i < (is_slow() ? 100 : 500); i++) {
 			EXPECT_EQ(0, mt_store_suspend(self->fd, id));
@@ -390,7 +393,6 @@ TEST_F_TIMEOUT(ims, quiet_under_fire, MT_TEST_SECONDS)
 		expect_all_sent(_metadata, self, kind->nr);
 		expect_no_breach(_metadata, self);
 	}
-	close(doorbell.fd);
 }
 
 /* A reset by the core, and nobody but the core sees to the stores */
@@ -486,18 +488,9 @@ TEST_F_TIMEOUT(ims, restore_one, MT_TEST_SECONDS)
 /* How a layout says what PENDING is, with which mode of the device */
 static int create_volatile(struct ims_data *self, unsigned int mode, bool right)
 {
-	struct ims_testdev_store store = {
-		.kind		= TABLE,
-		.nr_slots	= NR,
-		.flags		= IMS_TESTDEV_STORE_LAYOUT,
-		.stride		= IMS_TD_SLOT_SIZE,
-		.addr_lo	= IMS_TD_SLOT_ADDR_LO,
-		.addr_hi	= IMS_TD_SLOT_ADDR_HI,
-		.data		= IMS_TD_SLOT_DATA,
-		.ctrl		= IMS_TD_SLOT_CTRL,
-		.mask		= IMS_TD_SLOT_CTRL_MASK,
-	};
+	struct ims_testdev_store store = table_layout;
 
+	store.kind = TABLE;
 	if (right) {
 		store.pending = IMS_TD_SLOT_CTRL_PENDING;
 		if (mode == IMS_TD_TABLE_W1C)

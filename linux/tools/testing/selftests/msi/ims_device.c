@@ -136,16 +136,7 @@ TEST_F_TIMEOUT(ims, description_narrow, MT_TEST_SECONDS)
 		{ AT(w1c), IMS_TD_SLOT_CTRL_MASK, -EINVAL },
 		{ AT(pending), IMS_TD_SLOT_CTRL_PENDING, -EINVAL },
 	};
-	struct ims_testdev_store good = {
-		.nr_slots	= 4,
-		.flags		= IMS_TESTDEV_STORE_LAYOUT,
-		.stride		= IMS_TD_SLOT_SIZE,
-		.addr_lo	= IMS_TD_SLOT_ADDR_LO,
-		.addr_hi	= IMS_TD_SLOT_ADDR_HI,
-		.data		= IMS_TD_SLOT_DATA,
-		.ctrl		= IMS_TD_SLOT_CTRL,
-		.mask		= IMS_TD_SLOT_CTRL_MASK,
-	};
+	struct ims_testdev_store good = table_layout;
 
 	good.kind = TABLE;
 	expect_refused(_metadata, self, &good, bad, ARRAY_SIZE(bad));

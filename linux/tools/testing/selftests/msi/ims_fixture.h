@@ -92,6 +92,18 @@ static const struct store_kind store_kinds[] = {
 
 #define KINDS_END	(store_kinds + NR_KINDS)
 
+/* How TABLE is laid out, without PASIDs. The kind is to be added */
+static const struct ims_testdev_store table_layout = {
+	.nr_slots	= 4,
+	.flags		= IMS_TESTDEV_STORE_LAYOUT,
+	.stride		= IMS_TD_SLOT_SIZE,
+	.addr_lo	= IMS_TD_SLOT_ADDR_LO,
+	.addr_hi	= IMS_TD_SLOT_ADDR_HI,
+	.data		= IMS_TD_SLOT_DATA,
+	.ctrl		= IMS_TD_SLOT_CTRL,
+	.mask		= IMS_TD_SLOT_CTRL_MASK,
+};
+
 FIXTURE(ims)
 {
 	int			fd;		/* the device, -1 if closed */

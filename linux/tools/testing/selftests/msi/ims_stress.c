@@ -73,7 +73,7 @@ struct slot {
 	bool		requested;
 	bool		masked;
 	bool		managed;
-	bool		waiting;	/* fired while masked */
+	bool		waiting;	/* fired while masked, and has not arrived yet */
 	unsigned int	virq;
 };
 
@@ -184,6 +184,15 @@ static bool check(const struct worker *w, const char *what, unsigned int slot, i
 	return ret >= 0;
 }
 
+/* Only what is masked waits any longer */
+static void note_arrival(struct worker *w)
+{
+	unsigned int i;
+
+	for (i = 0; i < NR_SLOTS; i++)
+		w->slots[i].waiting &= w->slots[i].masked;
+}
+
 /*
  * All that was fired has arrived, but for what is masked. True if it has, and then
  * nothing has that was not fired.
@@ -211,8 +220,10 @@ static bool wait_arrival(struct worker *w)
 				last = i;
 			}
 		}
-		if (!missing)
+		if (!missing) {
+			note_arrival(w);
 			return true;
+		}
 		if (failed)
 			break;
 		if (tries < YIELDS)
@@ -276,7 +287,6 @@ static bool unmask_one(struct worker *w, unsigned int i)
 	if (!slot->masked)
 		return true;
 	slot->masked = false;
-	slot->waiting = false;
 	return check(w, "unmask", i, CALL(mt_unmask(fd, w->kind, w->first + i, 1)));
 }
 
@@ -314,8 +324,11 @@ static bool be_quiet(struct worker *w)
 			return false;
 	}
 	done[QUIET]++;
-	ret = CALL(mt_store_resume(fd, w->store));
-	return (ret == -EIO && w->kind == IMS_TD_KIND_CMD) || check(w, "store", 0, ret);
+	/* A device that has failed to do it can still send with an old cookie. */
+	do {
+		ret = CALL(mt_store_resume(fd, w->store));
+	} while (ret == -EIO && w->kind == IMS_TD_KIND_CMD);
+	return check(w, "store", 0, ret);
 }
 
 static bool request_one(struct worker *w, unsigned int i)

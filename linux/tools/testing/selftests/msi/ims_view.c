@@ -663,7 +663,7 @@ TEST_F_TIMEOUT(ims, trace_life, MT_TEST_SECONDS)
 		trace_read(_metadata);
 
 		from = text;
-		snprintf(args, sizeof(args), "store=%u index=3 irq=%u ", id, map.virq);
+		snprintf(args, sizeof(args), "store=%u index=3 irq=%u has_cookie=1 ", id, map.virq);
 		EXPECT_TRUE(find_event(self, &from, "msi_alloc", args)) { TH_LOG("%s", text); }
 		/* A PASID, or the hash of an address: 0 before the kernel has random numbers */
 		cookie = strtoull(from + strlen("cookie="), NULL, 16);

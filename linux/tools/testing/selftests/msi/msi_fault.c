@@ -447,6 +447,25 @@ static int store_create(struct ims_data *self)
 	return ret < 0 ? ret : 0;
 }
 
+/* With what takes memory of its own */
+static int store_create_full(struct ims_data *self)
+{
+	struct ims_testdev_store store = {
+		.kind		= store_kind,
+		.nr_slots	= 64,
+		.flags		= IMS_TESTDEV_STORE_PASID,
+	};
+	int ret;
+
+	if (store_kind == MEM)
+		store.flags |= IMS_TESTDEV_STORE_BASE;
+	if (store_kind == CMD)
+		store.depth = 32;
+	ret = mt_store_create_raw(self->fd, &store);
+	store_id = ret;
+	return ret < 0 ? ret : 0;
+}
+
 static int store_undo(struct ims_data *self)
 {
 	return mt_store_remove(self->fd, store_id);
@@ -478,6 +497,21 @@ static const __u64 no_cookies[16];
 static int store_batch(struct ims_data *self)
 {
 	int ret = mt_alloc_batch(self->fd, store_id, 16, 16, no_cookies, NULL);
+
+	return ret == 16 ? 0 : ret;
+}
+
+static int store_batch_at(struct ims_data *self)
+{
+	struct ims_testdev_batch batch = {
+		.store		= store_id,
+		.min		= 16,
+		.max		= 16,
+		.flags		= IMS_TESTDEV_BATCH_AT,
+		.index		= 7,
+		.cookies	= (uintptr_t)no_cookies,
+	};
+	int ret = mt_alloc_batch_raw(self->fd, &batch);
 
 	return ret == 16 ? 0 : ret;
 }
@@ -735,6 +769,8 @@ FIXTURE_VARIANT_ADD(ims, table_cpu)
 	STORE_CALL(TABLE, store_create, store_cpu, store_undo, 8);
 FIXTURE_VARIANT_ADD(ims, table_batch)
 	STORE_CALL(TABLE, store_create, store_batch, store_undo, 50);
+FIXTURE_VARIANT_ADD(ims, table_batch_at)
+	STORE_CALL(TABLE, store_create, store_batch_at, store_undo, 50);
 FIXTURE_VARIANT_ADD(ims, table_up_to_16)
 	STORE_CALL(TABLE, store_create, store_up_to_16, store_undo, 50);
 FIXTURE_VARIANT_ADD(ims, table_spread)
@@ -750,6 +786,8 @@ FIXTURE_VARIANT_ADD(ims, wide_any)
 
 FIXTURE_VARIANT_ADD(ims, mem)
 	STORE_CALL(MEM, NULL, store_create, store_undo, 8);
+FIXTURE_VARIANT_ADD(ims, mem_full)
+	STORE_CALL(MEM, NULL, store_create_full, store_undo, 8);
 FIXTURE_VARIANT_ADD(ims, mem_any)
 	STORE_CALL(MEM, store_create, store_any, store_undo, 8);
 FIXTURE_VARIANT_ADD(ims, mem_batch)
@@ -757,6 +795,10 @@ FIXTURE_VARIANT_ADD(ims, mem_batch)
 
 FIXTURE_VARIANT_ADD(ims, cmd)
 	STORE_CALL(CMD, NULL, store_create, store_undo, 8);
+FIXTURE_VARIANT_ADD(ims, cmd_full)
+	STORE_CALL(CMD, NULL, store_create_full, store_undo, 8);
+FIXTURE_VARIANT_ADD(ims, cmd_full_batch)
+	STORE_CALL(CMD, store_create_full, store_batch, store_undo, 50);
 FIXTURE_VARIANT_ADD(ims, cmd_any)
 	STORE_CALL(CMD, store_create, store_any, store_undo, 8);
 FIXTURE_VARIANT_ADD(ims, cmd_batch)
