@@ -92,15 +92,19 @@ def scratch(name):
 
 def have_entry(kind, key):
     path = cache() / kind / key
-    return path if path.is_dir() else None
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return None
+    return path
 
 
 def entry(kind, key, build):
     """The cache's directory kind/key; build(directory) fills it if it is missing."""
-    path = cache() / kind / key
-    if path.is_dir():
-        os.utime(path)
+    path = have_entry(kind, key)
+    if path:
         return path
+    path = cache() / kind / key
     name = f'{kind}-{key}'
     with locked(name):
         if path.is_dir():
@@ -116,9 +120,12 @@ def entry(kind, key, build):
 
 
 def prune(new):
+    """Removes old entries, each at once: one that is half removed would be found."""
     for path in new.parent.iterdir():
         if path != new and time.time() - path.stat().st_mtime > ENTRY_LIFE:
-            shutil.rmtree(path, ignore_errors=True)
+            name = f'{path.parent.name}-{path.name}'
+            with locked(name), scratch(name) as tmp, contextlib.suppress(FileNotFoundError):
+                os.rename(path, tmp)
 
 
 def write_atomic(path, text):

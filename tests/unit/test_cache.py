@@ -91,6 +91,27 @@ class Entry(unittest.TestCase):
         util.entry('kind', 'new', self.good)
         self.assertEqual([p.name for p in (self.cache / 'kind').iterdir()], ['new'])
 
+    def test_prune_that_is_killed_leaves_no_half(self):
+        def killed(path, **_):
+            if (path / 'file').exists():
+                (path / 'file').unlink()
+                raise KeyboardInterrupt
+
+        old, new = (util.entry('kind', key, self.good) for key in ('old', 'new'))
+        past = time.time() - util.ENTRY_LIFE - 10
+        os.utime(old, (past, past))
+        with mock.patch.object(util.shutil, 'rmtree', killed), \
+                self.assertRaises(KeyboardInterrupt):
+            util.prune(new)
+        self.assertIsNone(util.have_entry('kind', 'old'))
+
+    def test_what_is_used_is_not_old(self):
+        past = time.time() - util.ENTRY_LIFE - 10
+        os.utime(util.entry('kind', 'old', self.good), (past, past))
+        self.assertTrue(util.have_entry('kind', 'old'))
+        util.entry('kind', 'new', self.good)
+        self.assertTrue(util.have_entry('kind', 'old'))
+
     def test_digest_tells_apart(self):
         self.assertNotEqual(util.digest('ab', 'c'), util.digest('a', 'bc'))
         path = self.cache / 'file'
