@@ -86,6 +86,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 
 #include <uapi/misc/ims_testdev.h>
@@ -1210,10 +1211,15 @@ static void ims_td_suspend_store(struct ims_testdev *td, unsigned int id)
 	WARN_ON_ONCE(ret && !pci_dev_is_disconnected(td->pdev));
 }
 
+static long ims_td_nothing(void *unused)
+{
+	return 0;
+}
+
 static void ims_td_leave(struct ims_testdev *td)
 {
 	struct ims_td_store *store;
-	unsigned int kind;
+	unsigned int kind, cpu;
 	unsigned long id;
 
 	lockdep_assert_held(&td->lock);
@@ -1228,6 +1234,12 @@ static void ims_td_leave(struct ims_testdev *td)
 			ims_td_forget_pending(td, kind);
 	}
 	ims_td_stop(td);
+	/*
+	 * The flow handler of an interrupt that was sent before this can mask its MSI-X entry.
+	 * Wait until each CPU has handled what it was sent.
+	 */
+	for_each_online_cpu(cpu)
+		work_on_cpu_safe(cpu, ims_td_nothing, NULL);
 }
 
 /* Returns the first error of a store, which the core takes care of */
