@@ -25,7 +25,7 @@ export: deps ## write patches/ and linux/ from build/linux (or TREE=)
 fixup: deps ## fold what is changed in build/linux into the steps that own the lines
 	@scripts/ims fixup
 
-mail: deps ## the mail-ready series in build/mail (SIGNOFF="Name <addr>", V=2)
+mail: deps ## a part as mails in build/mail (PART=ims SIGNOFF="Name <addr>" V=2 SINCE=TAG)
 	@scripts/ims mail
 
 kernel: deps ## the lean kernel of build/linux, or of the exported series without it

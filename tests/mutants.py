@@ -96,7 +96,7 @@ FAILING = Boot('msi_fault', 'devices')
 # Who should notice what is wrong in a file, first the one that is cheap. legacy.c is not
 # built on x86.
 JUDGES = (
-    ('kernel/irq/msi_test*.c', ()),
+    ('kernel/irq/tests/*', ()),
     ('kernel/irq/msi_storage_debug.c', (KUNIT,)),
     ('kernel/irq/msi*.c', (KUNIT, STORES, SEVERAL)),
     ('drivers/irqchip/irq-ims-generic.c', (KUNIT, STORES)),

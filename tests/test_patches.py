@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """What maintainers' tools say of the patches."""
+import fnmatch
 import inspect
 import re
 from functools import partial
@@ -7,22 +8,18 @@ from functools import partial
 import pytest
 from support import expect, note, nothing_wrong
 
-from imslib import cross, kernel, warnings
-from imslib.util import Fail, clean_env, digest, entry, git, have_entry, locked, run
+from imslib import cross, kernel, series, warnings
+from imslib.util import (ROOT, Fail, clean_env, digest, entry, git, have_entry, locked, run)
 
-# Who posts the series signs it off, and the files that it adds are in directories
-# that MAINTAINERS has already, which checkpatch does not look up.
-# The base has no history that a Fixes: could be looked up in.
-CHECKPATCH_IGNORE = 'MISSING_SIGN_OFF,FILE_PATH_CHANGES,UNKNOWN_COMMIT_ID'
+CONF = ROOT / '.checkpatch.conf'
 
 
 def check_patch(text, log, out):
     """An entry for a patch that checkpatch does not complain of"""
     patch = out / 'patch'
     patch.write_text(text, encoding='utf-8')
-    done = run(['perl', 'scripts/checkpatch.pl', '--strict', '--show-types', '--color=never',
-                '--ignore', CHECKPATCH_IGNORE, patch], check=False, cwd=kernel.src(),
-               env=clean_env(HOME='/nonexistent'))
+    done = run(['perl', 'scripts/checkpatch.pl', '--color=never', patch], check=False,
+               cwd=kernel.src(), env=clean_env(HOME=str(CONF.parent)))
     subject = re.search(r'^Subject: (?:\[PATCH\] )?(.*)', text, re.M)[1]
     note(log, f'=== {subject}\n{done.stdout}{done.stderr}')
     clean = re.search(r'^total: 0 errors, 0 warnings, 0 checks', done.stdout, re.M)
@@ -40,7 +37,7 @@ def test_checkpatch(steps, log, answered):
             text = git('format-patch', '-1', '--stdout', '--no-renames', '--signature=', commit,
                        repo=base.repo)
             # The first line has the id of the commit.
-            key = digest(text.partition('\n')[2], base.commit, CHECKPATCH_IGNORE,
+            key = digest(text.partition('\n')[2], base.commit, CONF,
                          inspect.getsource(check_patch))
             known += bool(have_entry('checkpatch', key))
             try:
@@ -50,6 +47,21 @@ def test_checkpatch(steps, log, answered):
     if known:
         answered(f'{known} of {len(commits)} steps')
     expect(not bad, f'{len(bad)} of {len(commits)} steps: {bad[:3]}; see {log}')
+
+
+@pytest.mark.needs('patches/', 'linux/')
+def test_every_new_file_has_a_maintainer(steps):
+    """Other than those of everything, F: */ and *"""
+    base, tip, _ = steps
+    text = git('cat-file', 'blob', f'{tip}:MAINTAINERS', repo=base.repo)
+    patterns = set(re.findall(r'^F:\t(\S+)', text, re.M)) - {'*', '*/'}
+
+    def covers(pattern, path):
+        if pattern.endswith('/'):
+            return path.startswith(pattern) or fnmatch.fnmatch(path, f'{pattern}*')
+        return fnmatch.fnmatch(path, pattern) and path.count('/') == pattern.count('/')
+    left = [path for path in series.linux_files() if not any(covers(p, path) for p in patterns)]
+    expect(not left, f'MAINTAINERS has no entry for {left}')
 
 
 @pytest.mark.needs('patches/', r'(?:linux/)?(?:arch|drivers|include|kernel|lib)/')

@@ -29,7 +29,7 @@ def qtest(path, name, log, **env):
     return done.stderr
 
 
-@pytest.mark.needs('qemu/', r'(?:linux/)?include/uapi/misc/')
+@pytest.mark.needs('qemu/', r'(?:linux/)?drivers/.*/ims_\w+_regs\.h')
 @pytest.mark.parametrize('name', DEVICES)
 def test_qtest(name, log):
     qtest(qemu.get(), name, log)

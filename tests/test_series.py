@@ -3,7 +3,8 @@
 
 Words
   small base  a kernel of a few files that has the shape of the real one
-  small series  steps on it of each kind: they add files, change some, or do both
+  small series  steps on it of each kind: they add files, change some, or do both. Two
+                parts, of three steps each
 
 One round is on the real ones.
 """
@@ -21,7 +22,7 @@ from support import Checkout, expect, git_in, note
 from imslib import base as basemod
 from imslib import series
 from imslib.check import CHECK
-from imslib.util import ROOT, run
+from imslib.util import ROOT, git, run
 
 MAKEFILE = '''\
 # SPDX-License-Identifier: GPL-2.0
@@ -47,6 +48,7 @@ STEPS = (
     ('lib: Add a program', {'lib/run.sh': '#!/bin/sh\n', 'lib/Makefile': 3}),
     ('genirq: Change a file again', {'kernel/irq/msi.c': 40, 'kernel/irq/chip.c': 1}),
 )
+PARTS = {'stores': 3, 'x86': 6}
 BODY = 'A problem.\n\nA solution, with\n\n  - a list\n  - of two\n'
 
 
@@ -86,10 +88,13 @@ class Small(Checkout):
         self.commit_all()
         self.must('tree')
         self.git('sparse-checkout', 'disable')
-        for subject, files in STEPS:
+        for number, (subject, files) in enumerate(STEPS, 1):
             for name, what in files.items():
                 change(self.tree, name, what)
             self.commit(f'{subject}\n\n{BODY}')
+            for part, last in PARTS.items():
+                if number == last:
+                    self.git('branch', f'part/{part}')
         self.must('export')
         (self.path / 'patches/6.1/cover').write_text('A subject\n\nA text.\n', encoding='utf-8')
         git_in(self.path, 'add', '-A')
@@ -134,7 +139,7 @@ def change_new_file(work):
 def change_base_file(work):
     change(work.tree, 'arch/x86/kernel/apic/msi.c', 51)
     work.must('fixup')
-    return 'patches/6.1/x86-apic-msi-Change-one-file.patch'
+    return 'patches/6.1/x86/x86-apic-msi-Change-one-file.patch'
 
 
 def insert_step(work):
@@ -146,28 +151,54 @@ def insert_step(work):
     change(work.tree, 'drivers/pci/msi/msi.c', 3)
     work.commit('net: A step in the middle\n\nWith a message:\n\n  - a list')
     work.git('rebase', '-q', '--onto', 'HEAD', middle, series.BRANCH)
-    return 'patches/6.1/net-A-step-in-the-middle.patch'
+    return 'patches/6.1/x86/net-A-step-in-the-middle.patch'
+
+
+def edit_todo(work, script):
+    """git rebase -i, with sed as the editor"""
+    work.git('-c', f'sequence.editor=sed -i {shlex.quote(script)}', '-c', 'core.editor=true',
+             'rebase', '-q', '-i', 'refs/ims/base')
 
 
 def reorder(work):
-    steps = series.commits(None, 'refs/ims/base', 'HEAD', cwd=work.tree)
-    steps[1], steps[2] = steps[2], steps[1]
-    script = work.path / 'build/todo'
-    script.write_text(''.join(f'pick {c}\n' for c in steps), encoding='utf-8')
-    work.git('-c', f'sequence.editor=cp {shlex.quote(str(script))}', '-c', 'core.editor=true',
-             'rebase', '-q', '-i', 'refs/ims/base')
+    edit_todo(work, '2{h;d};3G')
     return 'patches/6.1/series'
+
+
+def move_to_another_part(work):
+    """The first step of the second part becomes the last one of the first"""
+    edit_todo(work, '/^update-ref .*stores$/{h;d};/ x86.apic/G')
+    return 'patches/6.1/stores/x86-apic-msi-Change-one-file.patch'
+
+
+def grow(work):
+    """A file that an earlier step adds"""
+    change(work.tree, 'kernel/irq/msi_store.c', 'int store;\nint grown;\n')
+    work.commit('genirq/msi: Let a file grow')
+    return 'patches/6.1/x86/genirq-msi-Let-a-file-grow.patch'
+
+
+def remove_new_file(work):
+    work.git('rm', '-q', 'kernel/irq/msi_store.c')
+    work.commit('genirq/msi: Remove what was added')
+    return 'linux/kernel/irq/msi_store.c'
 
 
 def remove_base_file(work):
     work.git('rm', '-q', 'kernel/fork.c')
     work.commit('fork: Remove it')
-    return 'patches/6.1/fork-Remove-it.patch'
+    return 'patches/6.1/x86/fork-Remove-it.patch'
+
+
+def amend_the_last_step(work):
+    change(work.tree, 'kernel/irq/chip.c', 30)
+    work.git('commit', '-q', '-a', '--amend', '--no-edit')
+    return 'patches/6.1/x86/fork-Remove-it.patch'
 
 
 def empty_step(work):
     work.commit('An empty step', '--allow-empty')
-    return 'patches/6.1/An-empty-step.patch'
+    return 'patches/6.1/x86/An-empty-step.patch'
 
 
 @pytest.mark.quick
@@ -175,7 +206,8 @@ def test_round_trip(small, log):
     with Checkout(CHECK / 'mirror', log, **{name: small.env[name] for name in
                                             ('KERNEL_SRC', 'IMS_CACHE')}) as mirror:
         for edit in (None, change_new_file, change_base_file, insert_step, reorder,
-                     remove_base_file, empty_step):
+                     move_to_another_part, grow, remove_base_file, amend_the_last_step,
+                     empty_step, remove_new_file):
             before = small.files()
             touched = edit and edit(small)
             line = small.line()
@@ -211,18 +243,60 @@ def test_round_trip_of_the_series(log):
         expect(not differing, f'export after tree changes {differing[:3]}; see {log}')
 
 
+def apply_with_git(where, patches):
+    git_in(where, 'am', '-q', *patches)
+
+
+def apply_with_quilt(where, _):
+    run(['quilt', 'push', '-a', '-q'], cwd=where, env={
+        **os.environ, 'QUILT_PATCHES': str(series.PATCHES), 'QUILT_PC': str(where / '.git/pc')})
+
+
+@pytest.mark.parametrize('way', [apply_with_git, apply_with_quilt])
+def test_no_tool_of_ours_is_needed(way, steps, tmp_path):
+    """A tree of the files that the patches change"""
+    base, tip, _ = steps
+    paths = sorted({path for patch in series.load() for path in patch.touches} & base.files())
+    git('init', '-q', '--template=', tmp_path)
+    with open(tmp_path / '.git/base.tar', 'wb') as file:
+        file.write(git('archive', base.commit, *paths, repo=base.repo, text=False))
+    run(['tar', '-x', '-f', file.name, '-C', tmp_path])
+    git_in(tmp_path, 'add', '-A', '-f')
+    git_in(tmp_path, 'commit', '-q', '-m', 'Base')
+    names = [line for line in (series.PATCHES / 'series').read_text('utf-8').splitlines()
+             if line and not line.startswith('#')]
+    way(tmp_path, [series.PATCHES / name for name in names])
+    git_in(tmp_path, 'add', '-A', '-f')
+    tree = git('-C', tmp_path, 'write-tree')
+    want = git('ls-tree', '-r', tip, repo=base.repo)
+    have = git('-C', tmp_path, 'ls-tree', '-r', tree.strip())
+    wanted = {*paths, *series.linux_files()}
+    expect([line for line in want.splitlines() if line.partition('\t')[2] in wanted] ==
+           have.splitlines(), 'that gives another tree than make tree')
+
+
 @pytest.mark.quick
 def test_export_refuses(small):
-    change(small.tree, 'drivers/pci/msi/api.c', 'int other;\n')
-    small.commit('PCI/MSI: Change a new file')
-    small.refuses(r'drivers/pci/msi/api\.c.*belongs to one step', 'export')
-    small.git('reset', '-q', '--hard', 'HEAD^')
+    before = small.git('rev-parse', 'part/stores').strip()
+    small.git('branch', '-f', 'part/stores', 'refs/ims/base')
+    small.refuses('the branch part/stores of .* is none of its steps', 'export')
+    small.git('branch', '-f', 'part/stores', before)
+    for part in PARTS:
+        small.git('branch', '-m', f'part/{part}', part)
+    small.refuses('has no parts', 'export')
+    for part in PARTS:
+        small.git('branch', '-m', part, f'part/{part}')
     stray = small.path / 'linux/lib/stray.c'
     stray.write_text('/* of no step */\n', encoding='utf-8')
     for words, env in ((('export',), {}), (('tree',), {'FORCE': '1'})):
         small.refuses(r'linux/lib/stray\.c is named by no patch', *words, **env)
         expect(stray.exists(), 'a file that no step has named is removed')
     stray.unlink()
+    small.must('export')
+    shown = small.path / 'linux/lib/run.sh'
+    shown.chmod(0o644)
+    small.refuses(r'linux/lib/run\.sh is not what the patches make', 'tree')
+    shown.chmod(0o755)
     change(small.tree, 'kernel/irq/msi.c', 55)
     for what in ('export', 'clean'):
         small.refuses('uncommitted changes', what)
@@ -234,7 +308,7 @@ def test_export_refuses(small):
     small.refuses('commits that are not exported', 'clean')
     small.git('checkout', '-q', 'refs/ims/exported')
     small.refuses('branch ims, with commits that are not exported', 'clean')
-    path = small.path / 'patches/6.1/lib-Add-a-program.patch'
+    path = small.path / 'patches/6.1/x86/lib-Add-a-program.patch'
     path.write_text(path.read_text('utf-8').replace('A problem.', 'A need.'), encoding='utf-8')
     small.refuses('branch ims, with commits that are not exported', 'tree')
     small.must('tree', FORCE='1')
@@ -261,7 +335,7 @@ def test_fixup(small):
     after = small.files()
     differing = {n.rpartition('/')[2] for n in before if before[n] != after.get(n)}
     # The last of these has a hunk whose heading is a line of another step.
-    expect(differing == {'genirq-msi-Change-one-file.patch', 'api.c',
+    expect(differing == {'genirq-msi-Change-one-file.patch', 'api.c', 'PCI-MSI-Add-a-file.patch',
                          'genirq-msi-Add-a-file-and-change-two.patch',
                          'genirq-Change-a-file-again.patch'},
            f'fixup changes {sorted(differing)}')
@@ -300,7 +374,7 @@ def test_fixup_elsewhere(small, log):
     small.git('commit', '-q', '-a', f'--squash={owner}', '-m', 'More words')
     small.must('fixup')
     small.must('export')
-    patch = small.path / 'patches/6.1/x86-apic-msi-Change-one-file.patch'
+    patch = small.path / 'patches/6.1/x86/x86-apic-msi-Change-one-file.patch'
     expect('changed_51' in patch.read_text('utf-8'), f'the change is not in its step; see {log}')
     small.git('checkout', '-q', '--detach')
     change(small.tree, 'arch/x86/kernel/apic/msi.c', 52)
@@ -311,7 +385,7 @@ def test_fixup_elsewhere(small, log):
     small.must('tree')
     small.must('export')
     expect(any('changed_52' in path.read_text('utf-8') for path in
-               (small.path / 'patches/6.1').glob('*.patch')), f'an export is undone; see {log}')
+               (small.path / 'patches/6.1').rglob('*.patch')), f'an export is undone; see {log}')
 
 
 # --- a base that moves -----------------------------------------------------
@@ -367,7 +441,7 @@ def test_base_loses_a_file(small):
 
 @pytest.mark.quick
 def test_a_patch_that_does_not_apply(small):
-    path = small.path / 'patches/6.1/x86-apic-msi-Change-one-file.patch'
+    path = small.path / 'patches/6.1/x86/x86-apic-msi-Change-one-file.patch'
     good = path.read_text(encoding='utf-8')
     path.write_text(re.sub(r'^ (/\* arch.*line 4[89].*)', r' spoilt \1', good, flags=re.M), 'utf-8')
     shutil.rmtree(small.tree)
@@ -467,31 +541,47 @@ def test_a_corrupt_download_of_qemu(log):
 
 # --- mail ------------------------------------------------------------------
 
+def test_every_part_has_a_cover():
+    for part in dict.fromkeys(patch.part for patch in series.load()):
+        subject, body = series.read_cover(part)
+        expect(0 < len(subject) <= 80 and body and max(map(len, body.splitlines())) <= 90,
+               f'the cover of {part} is not what it should be')
+
+
 def test_mail(log):
+    who = 'A Poster <poster@example.org>'
     with Checkout(CHECK / 'mail', log) as work:
-        work.must('mail', SIGNOFF='A Poster <poster@example.org>', V='3')
-        mails = [p for p in sorted((work.path / 'build/mail').glob('v3-*.patch'))
-                 if not p.name.startswith('v3-0000')]
-        expect(len(mails) == len(series.load()), f'{len(mails)} mails for '
-                                                 f'{len(series.load())} steps')
-        for path in mails:
-            text = path.read_text(encoding='utf-8')
-            expect(re.search(rf'^Subject: \[PATCH v3 \d+/{len(mails)}\]', text, re.M),
-                   f'{path.name}: the subject has no [PATCH v3 n/m]')
-            expect(text.count('\nSigned-off-by: A Poster <poster@example.org>\n') == 1,
-                   f'{path.name} is not signed off')
-        cover = (work.path / 'build/mail/v3-0000-cover-letter.patch').read_text('utf-8')
-        subject, _, body = (series.PATCHES / 'cover').read_text('utf-8').partition('\n')
-        expect(f'] {subject}\n' in cover and body.strip() in cover and '***' not in cover,
-               'the cover letter is not patches/6.1/cover')
-        expect(re.search(rf'^ +\d* *-? *{len(mails)}\t', body, re.M),
-               f'the list of steps in the cover letter does not end with {len(mails)}')
-        added = {a for p in series.load() for a in p.adds}
-        text = ''.join(p.read_text(encoding='utf-8') for p in mails)
-        for name in added:
-            expect(f'\n+++ b/{name}\n' in text, f'no mail brings {name}')
-        work.must('mail')
-        for path in (work.path / 'build/mail').glob('*.patch'):
-            expect('\nSigned-off-by:' not in path.read_text(encoding='utf-8'),
-                   f'{path.name} is signed off by nobody')
-        work.refuses(r'SIGNOFF=nobody: write it as', 'mail', SIGNOFF='nobody')
+        # The version before has other words in one patch.
+        work.commit_all()
+        path = work.path / 'patches/6.1' / next(p.name for p in series.load() if p.part == 'ims')
+        path.write_text(path.read_text('utf-8').replace('\n\n---\n', '\n\nOther words.\n\n---\n'),
+                        'utf-8')
+        work.must('mail', PART='ims', SIGNOFF=who, V='3', SINCE='HEAD')
+        mails = sorted((work.path / 'build/mail').glob('v3-*.patch'))
+        count = sum(p.part == 'ims' for p in series.load())
+        expect(len(mails) == count + 1, f'{len(mails)} mails for {count} patches')
+        for number, mail in enumerate(mails):
+            text = mail.read_text(encoding='utf-8')
+            expect(re.search(rf'^Subject: \[PATCH v3 0*{number}/{count}\]', text, re.M),
+                   f'{mail.name}: the subject has no [PATCH v3 n/m]')
+            expect(re.findall(r'^From: (.*)', text, re.M) == [who], f'{mail.name}: another sender')
+            expect(re.search(r'^To: .*@', text, re.M) and
+                   re.search(r'^Cc: (?:.*\n )*.*linux-pci@vger', text, re.M),
+                   f'{mail.name} is not sent to those who maintain that')
+            expect(not number or text.count(f'\nSigned-off-by: {who}\n') == 1,
+                   f'{mail.name} is not signed off')
+        cover = mails[0].read_text('utf-8')
+        subject, body = series.read_cover('ims')
+        expect(f'] {subject}\n' in cover and body in cover and '***' not in cover and
+               f'A Poster ({count}):' in cover,
+               'the cover letter is not that of the part')
+        expect('base-commit: ' in cover and 'prerequisite-patch-id: ' in cover,
+               'the cover letter does not say what the part is based on')
+        expect(re.search(r'^Range-diff.*', cover, re.M) and '+    Other words.' in cover,
+               'the cover letter does not say what has changed')
+        work.must('mail', PART='dynamic-msix', SIGNOFF=who)
+        names = sorted(mail.name for mail in (work.path / 'build/mail').iterdir())
+        expect(names[0] == '0000-cover-letter.patch', f'the first version is {names}')
+        work.refuses(r'SIGNOFF=nobody: ', 'mail', PART='ims', SIGNOFF='nobody')
+        work.refuses(r'SIGNOFF=: ', 'mail', PART='ims')
+        work.refuses(r'PART= is none: name one of .*ims', 'mail', SIGNOFF=who)

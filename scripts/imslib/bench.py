@@ -23,15 +23,13 @@ import functools
 import json
 import os
 import re
-import shutil
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import arch, boot, initramfs, kernel, overlay, qemu, series, verdict
-from .util import (BUILD, ROOT, Fail, digest, digest_functions, entry, fresh_log, jobs,
-                   memo_sha256, run, say, step, write_atomic)
+from . import arch, boot, initramfs, kernel, newer, overlay, qemu, series, verdict
+from .util import BUILD, ROOT, Fail, jobs, run, say, write_atomic
 
 SOURCE = ROOT / 'bench'
 AT = 'drivers/misc/ims_bench'
@@ -39,9 +37,7 @@ PROGRAM = 'ims_bench'
 RECORD = SOURCE / 'recorded.toml'
 WHERE = BUILD / 'bench'
 
-NEWER = '6.12'
-PACKAGE = f'linux-source-{NEWER}'
-TARBALL = Path(f'/usr/src/{PACKAGE}.tar.xz')
+NEWER = newer.VERSION
 KERNELS = ('base', NEWER, 'series')
 
 # The first machine has all figures, the others those of the short form. MACHINE= is one
@@ -81,53 +77,11 @@ def additions():
             overlay.KCONFIG: (SOURCE / 'Kconfig').read_text(encoding='utf-8')}
 
 
-def newer_lines(config):
-    """The configuration of 6.12, which has every symbol of ours"""
-    lines = {}
-    for name in kernel.fragments(config):
-        lines |= kernel.fragment(name)
-    return lines
-
-
-def newer_key(config='bench'):
-    if not TARBALL.exists():
-        raise Fail(f'{TARBALL} is missing: as root, run: apt-get update && apt-get install -y '
-                   f'--no-install-recommends {PACKAGE}')
-    return digest(memo_sha256(TARBALL), overlay.key(files(), additions()),
-                  '\n'.join(newer_lines(config).values()),
-                  kernel.compiler(arch.of_config(config).kernel), repr(kernel.kept(config)),
-                  digest_functions(newer, overlay.unpacked, *kernel.make_functions()))
-
-
-def newer(config):
-    """The directory of 6.12, as kernel.get() has it. Its source is only there for as
-    long as it is built."""
-    def build(out):
-        kind, label = arch.of_config(config), f'kernel ({config}, {NEWER})'
-        say(f'{label}: building')
-        log = fresh_log(f'kernel-{config}-{NEWER}')
-        tree = out / 'source'
-        tree.mkdir()
-        step(f'{label}: unpack', ['tar', '-C', tree, '--strip-components=1', '-xJf', TARBALL],
-             log=log)
-        overlay.unpacked(tree, files(), additions())
-        # Inside of the source, so that nothing depends on where that is.
-        obj = tree / 'obj'
-        kernel.configure_in(tree, obj, newer_lines(config), label, log,
-                            ', '.join(kernel.fragments(config)), kind)
-        step(label, kernel.make_in(tree, 'obj', Path(kind.image).name, kind=kind), log=log,
-             env=kernel.make_env())
-        for path, name in kernel.kept(config).items():
-            shutil.copy2(obj / path, out / name)
-        run(['rm', '-rf', tree])
-    return entry('kernel', kernel.name_of(f'{config}-{NEWER}', newer_key(config)), build)
-
-
 def get(which, kind=arch.HOST):
     """The directory of a kernel: its image, vmlinux, System.map."""
     config = arch.config_for(kind, 'bench')
     if which == NEWER:
-        return newer(config)
+        return newer.get(config, files(), additions())
     if which not in KERNELS:
         raise Fail(f'KERNEL={which} is unknown: use one of {", ".join(KERNELS)}')
     base, tree, objects, _ = series.snapshot()
@@ -486,7 +440,7 @@ def record():
 def bench():
     """make bench: everything, or what ONLY= names as the program's arguments do, on
     MACHINE= or on all of MACHINES"""
-    newer_key()
+    newer.source()
     machines = [os.environ['MACHINE']] if os.environ.get('MACHINE') else MACHINES
     main, only = machines[0], os.environ.get('ONLY') or ''
     wanted = [(which, machine, WHERE / f'{which}-{machine}.log',

@@ -151,7 +151,7 @@ USERS = {
 
 # The functions that a driver calls, with stubs for a kernel that lacks them.
 HEADERS = ('include/linux/pci.h', 'include/linux/msi.h', 'include/linux/msi_api.h',
-           'include/linux/msi_copy.h', 'include/linux/irqchip/irq-ims-generic.h')
+           'include/linux/msi_notify.h', 'include/linux/irqchip/irq-ims-generic.h')
 
 
 # --- which objects ---------------------------------------------------------

@@ -33,12 +33,13 @@ CONF = "extensions.remove('kfigure')\n"
 NOISE = {'Using classic theme'}
 
 DOMAIN = 'kernel/irq/msi_device_domain.c'
+STORE = 'kernel/irq/msi_store.c'
 CONTRACT = 'kernel/irq/msi_storage_debug.c'
 HEADER = 'include/linux/msi.h'
 TRACE = 'include/trace/events/msi.h'
 PARENTS = ('arch/x86/kernel/apic/msi.c', 'drivers/irqchip/irq-gic-v3-its-pci-msi.c',
            'drivers/irqchip/irq-gic-v2m.c')
-CALLS = ('drivers/pci/msi/api.c', 'drivers/irqchip/irq-ims-generic.c', 'kernel/irq/msi_copy.c')
+CALLS = ('drivers/pci/msi/api.c', 'drivers/irqchip/irq-ims-generic.c', 'kernel/irq/msi_notify.c')
 # Where the words come from that the page uses.
 SOURCES = ('arch/x86/kernel/apic', 'drivers/base', 'drivers/iommu', 'drivers/irqchip',
            'drivers/pci', 'include', 'kernel/irq')
@@ -191,9 +192,9 @@ def strings(text, *functions):
     """What these functions can return, if they return strings"""
     found = []
     for name in functions:
-        match = re.search(rf'^static const char \*{name}\(.*?^}}\n', text, re.M | re.S)
+        match = re.search(rf'^(?:static )?const char \*{name}\(.*?^}}\n', text, re.M | re.S)
         if not match:
-            raise Fail(f'{DOMAIN} has no {name}() any more')
+            raise Fail(f'{STORE} has no {name}() any more')
         found += re.findall(r'"([^"]+)"', match[0])
     return found
 
@@ -268,12 +269,12 @@ def compare(page, domain, contract, header, trace, parents):
 
 def check(base, tree, objects):
     """What is wrong with BOOK, a line each"""
-    page, domain, contract, header, trace, index, *parents = tree_files(
-        base, tree, objects, f'Documentation/{BOOK}.rst', DOMAIN, CONTRACT, HEADER, TRACE,
+    page, domain, store, contract, header, trace, index, *parents = tree_files(
+        base, tree, objects, f'Documentation/{BOOK}.rst', DOMAIN, STORE, CONTRACT, HEADER, TRACE,
         'Documentation/core-api/index.rst', *PARENTS)
-    if None in (page, domain, contract, header, trace, *parents):
+    if None in (page, domain, store, contract, header, trace, *parents):
         raise Fail(f'Documentation/{BOOK}.rst or what it describes does not exist')
-    wrong = compare(page, domain, contract, header, trace, ''.join(parents))
+    wrong = compare(page, domain + store, contract, header, trace, ''.join(parents))
     if not re.search(r'^   msi-ims$', index, re.M):
         wrong.append('core-api/index.rst does not list msi-ims')
     words, paths = named(page)

@@ -14,6 +14,7 @@ from .util import (ROOT, Fail, clean_env, digest, digest_code, entry, fresh_log,
 HOST_BUSYBOX = Path('/bin/busybox')
 INIT = ROOT / 'scripts/guest/init'
 TESTS = 'tools/testing/selftests/msi'
+DRIVER = 'drivers/misc/ims_testdev'
 # What a program shares with the selftests: the calls of the test driver
 SHARED = {name: (f'{TESTS}/msi_test.c',)
           for name in ('its', 'kdump', 'late_sysfs', 'lost', 'no_msi', 'virtio_net')}
@@ -22,7 +23,7 @@ PROGRAMS = tuple(ROOT / 'tests/guest' / name for name in ('devices', 'ntb', *SHA
 HEADERS = (ROOT / 'tests/guest/scenes.h',)
 # What of the tree goes into the selftests.
 PARTS = (TESTS, 'tools/testing/selftests/lib.mk', 'tools/testing/selftests/kselftest.h',
-         'tools/testing/selftests/kselftest_harness.h', 'tools/include', 'include/uapi')
+         'tools/testing/selftests/kselftest_harness.h', 'tools/include', DRIVER)
 
 
 def tools(kind):
@@ -98,7 +99,6 @@ def selftests(out, obj, kind, log):
         return
     obj.mkdir()
     make = ['make', '-C', source, f'-j{jobs()}', f'OUTPUT={obj}', 'LDFLAGS=-static',
-            f'KHDR_INCLUDES=-idirafter {kernel.src()}/include/uapi',
             f'CC={arch.ARCHES[kind].tool("gcc")}']
     step('initramfs: selftests', [*make, 'all'], log=log)
     listed = run([*make, '-s', 'COLLECTION=msi', 'emit_tests'])
@@ -124,7 +124,7 @@ def programs(out, kind, log):
         step(f'initramfs: {top.name}',
              [arch.ARCHES[kind].tool('gcc'), '-std=gnu11', '-O2', '-g0', '-Wall', '-Wextra',
               '-static', '-pthread',
-              '-idirafter', kernel.src() / TESTS, '-idirafter', kernel.src() / 'include/uapi',
+              '-idirafter', kernel.src() / TESTS, '-idirafter', kernel.src() / DRIVER,
               '-o', out / top.name, *sorted(top.glob('*.c')), *shared], log=log)
 
 

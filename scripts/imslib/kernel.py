@@ -21,6 +21,7 @@ CONFIGS = {
     'lean': ('lean.config',),
     'debug': ('lean.config', 'debug.config'),
     'devices': ('lean.config', 'devices.config', 'leaks.config'),
+    'fixes': ('lean.config', 'fixes.config'),
     'ntb': ('lean.config', 'debug.config', 'ntb.config'),
     'rules': ('lean.config', 'rules.config'),
     'warnings': ('lean.config', 'drivers.config', 'warnings.config'),
@@ -82,7 +83,7 @@ def wanted(config, base, tree, objects):
     own = together | prompts
     names = '|'.join(name[len('CONFIG_'):] for name in own)
     found = git('grep', '-hE', f'^[[:space:]]*(menu)?config ({names})$', tree, '--',
-                'drivers/Kconfig', 'drivers/irqchip/Kconfig', 'drivers/misc/Kconfig',
+                'drivers/Kconfig', 'drivers/irqchip/Kconfig', 'drivers/misc/*Kconfig',
                 'drivers/pci/Kconfig', 'drivers/ntb/*Kconfig', 'drivers/net/*/ath11k/Kconfig',
                 'kernel/irq/Kconfig', 'lib/*Kconfig*',
                 repo=base.repo, env=env, check=False).stdout

@@ -29,8 +29,8 @@ from fnmatch import fnmatchcase
 from . import kernel, qemu, series, verdict
 from .util import Fail, cache, fresh_log, jobs, locked, say, step
 
-CONFIGS = ('kernel/irq', 'drivers/net/wireless/ath/ath11k', 'lib/hbitmap')
-# Where suites are: those without a .kunitconfig of their own come with kernel/irq
+CONFIGS = ('kernel/irq/tests', 'drivers/net/wireless/ath/ath11k', 'lib/hbitmap')
+# Where suites are: those without a .kunitconfig of their own come with kernel/irq/tests
 SOURCES = (*CONFIGS, 'drivers/pci/msi')
 CPUS = 4
 # Seconds that a run may take. kunit.py asks the kernel to end then, and who does not
@@ -53,7 +53,7 @@ class Platform:
 PLATFORMS = {
     'um': Platform(lacks=('SMP', 'SPARSE_IRQ')),
     'x86_64': Platform(
-        configs=('kernel/irq/smp.kunitconfig',), qemu=True, lacks=('INDIRECT_IOMEM',),
+        configs=('kernel/irq/tests/smp.kunitconfig',), qemu=True, lacks=('INDIRECT_IOMEM',),
         args=('--arch=x86_64', f'--qemu_args=-M q35 -smp {CPUS}'),
         # With SPARSE_IRQ only are interrupts preallocated.
         shows=(rf'smp: Brought up 1 node, {CPUS} CPUs',
@@ -64,7 +64,7 @@ SUITE = re.compile(r'^MSI_TEST_SUITE\((\w+),|'
 
 # What some tests do on purpose ends in WARN_ON_ONCE() in one of these, or is a WARN_ON()
 # that only one test may cause.
-PROVOKED = re.compile(r'WARNING: CPU: \d+ PID: \d+ at kernel/irq/msi\.c:\d+ '
+PROVOKED = re.compile(r'WARNING: CPU: \d+ PID: \d+ at kernel/irq/msi(?:_store)?\.c:\d+ '
                       r'(?:msi_store_find_irq|msi_store_free_irqs?|msi_remove_store|'
                       r'msi_free_desc|msi_store_del_desc|msi_store_free_descs|'
                       r'msi_domain_free_irqs|walk_free)|'

@@ -20,8 +20,8 @@ from .util import (ROOT, Fail, clean_env, digest, digest_functions, entry, fresh
 
 OURS = ROOT / 'qemu'
 COPIED = ('hw', 'docs', 'tests', 'configs', 'include')
-HEADER = ROOT / 'linux/include/uapi/misc/ims_testdev_regs.h'
-HEADERS = (HEADER, ROOT / 'linux/include/uapi/misc/ims_ntb_regs.h')
+HEADER = ROOT / 'linux/drivers/misc/ims_testdev/ims_testdev_regs.h'
+HEADERS = (HEADER, ROOT / 'linux/drivers/ntb/hw/ims/ims_ntb_regs.h')
 HEADERS_AT = 'include/standard-headers/misc'
 VERSION = '7.2'
 # The same with ASAN and UBSAN

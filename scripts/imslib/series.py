@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0
 """The series as files and as a git tree, and the way between the two.
 
-As files: patches/6.1/series names the patches in their order; a patch is what
-`git format-patch` makes of a step, with hunks only for files of the base, and one
-line `Adds: path` below its `---` for each file that it takes from linux/. As a
-tree: build/linux, one commit per step on the base's commit.
+As files: patches/6.1/PART/NAME.patch is what `git format-patch` makes of a step;
+patches/6.1/series has their order in quilt's form, those of a part together. linux/
+shows the files that the series adds as they are in the end. As a tree: build/linux,
+one commit per step on the base's commit.
 
-A step's commit is made of nothing but the files, so the same files give the same
-commit ids everywhere. make_tip() makes them, refs/series/KEY in the base's
+A step's commit is made of nothing but the patches, so the same patches give the
+same commit ids everywhere. make_tip() makes them, refs/series/KEY in the base's
 repository keeps them; export() writes the files and then makes the commits from
 them to see that they hold what the tree holds.
 
-In build/linux, refs/ims/base is the base and refs/ims/exported is the tip that
-the files stood for when tree or export last ran. HEAD elsewhere, or a file that
-differs from HEAD, is work that is not exported; nothing here throws that away
-without FORCE=1.
+In build/linux, the branch part/NAME is the last step of a part, and what is on top of
+the last one belongs to that. `git rebase` takes them along (rebase.updateRefs).
+refs/ims/base is the base and refs/ims/exported is the tip that the files stood for
+when tree or export last ran. HEAD elsewhere, or a file that differs from HEAD, is
+work that is not exported; nothing here throws that away without FORCE=1.
 """
 import hashlib
 import json
@@ -24,13 +25,16 @@ import shutil
 import tempfile
 import threading
 import time
+import tomllib
 from collections import Counter
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from . import base as basemod
-from .util import (BUILD, ROOT, Fail, digest, git, git_env, locked, say,
-                   scratch, write_atomic)
+from . import kernel
+from .util import (BUILD, ROOT, Fail, digest, git, git_env, locked, run, say, scratch,
+                   write_atomic)
 
 PATCHES = ROOT / 'patches/6.1'
 LINUX = ROOT / 'linux'
@@ -38,36 +42,32 @@ TREE = BUILD / 'linux'
 MAIL = BUILD / 'mail'
 WRITTEN = BUILD / 'exported'
 BRANCH = 'ims'
-FORMAT = '2'
+FORMAT = '3'
 
 SERIES_HEAD = '''\
 # SPDX-License-Identifier: GPL-2.0
 #
-# The steps in their order. Written by `make export`, which keeps comments.
+# The patches in their order. Written by `make export`, which keeps comments.
 '''
 
 
 class Patch:
-    """One file of patches/6.1."""
+    """One file of patches/6.1. name is PART/FILE; touches is what it changes, adds or
+    removes."""
 
     def __init__(self, path):
         self.path = path
-        self.name = path.name
+        self.part = path.parent.name
+        self.name = f'{self.part}/{path.name}'
         text = path.read_text(encoding='utf-8', errors='surrogateescape')
         lines = text.split('\n')
         if '---' not in lines:
             raise Fail(f'{rel(path)} has no `---` line: `make export` writes it anew')
         head = lines.index('---')
-        self.adds, self.touches = [], []
         match = re.search(r'^Subject: (.*(?:\n[ \t].*)*)', '\n'.join(lines[:head]), re.M)
         self.subject = re.sub(r'\n[ \t]', ' ', match.group(1)) if match else self.name
-        below = True
-        for line in lines[head + 1:]:
-            if line.startswith('diff --git '):
-                below = False
-                self.touches.append(diff_path(line, path))
-            elif below and line.startswith('Adds: '):
-                self.adds.append(line[6:])
+        self.touches = [diff_path(line, path) for line in lines[head + 1:]
+                        if line.startswith('diff --git ')]
 
 
 def rel(path):
@@ -86,9 +86,9 @@ def diff_path(line, where):
     return names[2:half]
 
 
-def read_series():
+def read_series(top=PATCHES):
     """(the head's comment lines, [(comment lines before it, name)], lines at the end)"""
-    path = PATCHES / 'series'
+    path = top / 'series'
     if not path.exists():
         return SERIES_HEAD.splitlines(), [], []
     head, steps, comments = None, [], []
@@ -105,20 +105,28 @@ def read_series():
     return head, steps, comments
 
 
-def load():
-    names = [name for _, name in read_series()[1]]
+def patch_files(top=PATCHES):
+    return sorted(top.glob('*/*.patch'))
+
+
+def load(top=PATCHES):
+    names = [name for _, name in read_series(top)[1]]
     for name, count in Counter(names).items():
         if count > 1:
             raise Fail(f'patches/6.1/series names {name} {count} times')
     for name in names:
-        if not (PATCHES / name).is_file():
+        if not (top / name).is_file():
             raise Fail(f'patches/6.1/series names {name}, which is missing: restore it '
                        'from git')
-    for path in sorted(PATCHES.glob('*.patch')):
-        if path.name not in names:
+    for path in patch_files(top):
+        if str(path.relative_to(top)) not in names:
             raise Fail(f'{rel(path)} is not named by patches/6.1/series: restore the '
                        'series from git, or remove the patch')
-    return [Patch(PATCHES / name) for name in names]
+    patches = [Patch(top / name) for name in names]
+    for part, count in Counter(part for part, _ in groupby(p.part for p in patches)).items():
+        if count > 1:
+            raise Fail(f'patches/6.1/series has patches of {part} in {count} places')
+    return patches
 
 
 def linux_files():
@@ -126,59 +134,51 @@ def linux_files():
             for p in sorted(LINUX.rglob('*')) if not p.is_dir()}
 
 
-def verify(patches, base):
-    """That series, patches, linux/ and the record fit together."""
-    owner = {}
-    files = linux_files()
-    present = base.files()
-    for patch in patches:
-        for path in patch.adds:
-            if path in owner:
-                raise Fail(f'{patch.name} and {owner[path]} both add {path}: a file belongs '
-                           'to one step')
-            owner[path] = patch.name
-            if path not in files:
-                raise Fail(f'{patch.name} adds {path}, which linux/ does not have: restore '
-                           'it from git')
-            if path in present:
-                raise Fail(f'{patch.name} adds {path}, which the base has')
-        for path in patch.touches:
-            if path not in present:
-                raise Fail(f'{patch.name} has hunks for {path}, which is no file of the '
-                           'base: run `make export`')
-    for path in files:
-        if path not in owner:
-            raise Fail(f'linux/{path} is named by no patch: add it to a step in '
-                       'build/linux and `make export`, or remove it')
+def added(start, tip, **at):
+    """{path: (mode, blob)} of the files that a tree has and its base has not"""
+    out = git('diff-tree', '-r', '--no-renames', '--diff-filter=A', start, tip, **at)
+    return {line.split('\t')[1]: tuple(line.split()[1:4:2]) for line in out.splitlines()}
+
+
+def verify(base, patches, tip):
+    """That patches, linux/ and the record fit together."""
     recorded = set(basemod.read_record()[2])
-    touched = {path for patch in patches for path in patch.touches}
+    touched = {path for patch in patches for path in patch.touches} & base.files()
     for path in sorted(recorded ^ touched):
         what = 'has a line for' if path in recorded else 'has no line for'
         raise Fail(f'patches/6.1/base {what} {path}: run `make export`')
-
-
-def series_key(base, patches):
-    parts = [FORMAT, base.commit]
-    for patch in patches:
-        parts += [patch.path]
-        for path in patch.adds:
-            parts += [path, LINUX / path]
-    return digest(*parts)
+    files, want = linux_files(), added(base.commit, tip, repo=base.repo)
+    blobs = git('hash-object', '--no-filters', '--stdin-paths', repo=base.repo,
+                stdin=''.join(f'{path}\n' for path in files.values())).split()
+    have = {name: ('100755' if os.access(path, os.X_OK) else '100644', blob)
+            for (name, path), blob in zip(files.items(), blobs)}
+    for path in sorted(have.keys() | want.keys()):
+        if path not in want:
+            raise Fail(f'linux/{path} is named by no patch: add it to a step in build/linux and '
+                       '`make export`, or remove it')
+        if have.get(path) != want[path]:
+            raise Fail(f'linux/{path} is not what the patches make: restore both from git, or '
+                       'write them anew with `make export FORCE=1`')
 
 
 def make_tip(base):
     """The commit of the last step, made from the files; refs/series/KEY."""
     patches = load()
     basemod.report_moved(base)
-    verify(patches, base)
-    key = series_key(base, patches)
+    tip = commit_all(base, patches)
+    verify(base, patches, tip)
+    return tip
+
+
+def commit_all(base, patches):
+    key = digest(FORMAT, base.commit, *(patch.path for patch in patches))
     ref = f'refs/series/{key}'
     known = git('rev-parse', '-q', '--verify', ref, repo=base.repo, check=False).stdout
-    if known:
-        return known.strip()
-    with locked(f'series-{key}'), scratch(f'series-{key}') as tmp:
-        apply_all(base, patches, tmp, ref)
-    return git('rev-parse', ref, repo=base.repo).strip()
+    if not known:
+        with locked(f'series-{key}'), scratch(f'series-{key}') as tmp:
+            apply_all(base, patches, tmp, ref)
+        known = git('rev-parse', ref, repo=base.repo)
+    return known.strip()
 
 
 def apply_all(base, patches, tmp, ref):
@@ -189,21 +189,17 @@ def apply_all(base, patches, tmp, ref):
     if touched:
         git('update-index', '--index-info', stdin=git('ls-tree', base.commit, '--', *touched,
                                                       repo=base.repo), **at)
-    added = [path for patch in patches for path in patch.adds]
-    blobs = dict(zip(added, git('hash-object', '-w', '--no-filters', '--stdin-paths', **at,
-                                stdin=''.join(f'{LINUX / path}\n' for path in added)).split()))
     stream, parent = [], base.commit
     for mark, patch in enumerate(patches, 1):
-        entries = [f'M {"100755" if os.access(LINUX / path, os.X_OK) else "100644"} '
-                   f'{blobs[path]} {path}' for path in patch.adds]
+        entries = []
         if patch.touches:
             done = git('apply', '--cached', '--whitespace=nowarn', patch.path, check=False, **at)
             if done.returncode:
                 raise Fail(conflict(base, patch, done.stderr))
             left = {line.split('\t')[1]: line.split() for line in
                     git('ls-files', '-s', '--', *patch.touches, **at).splitlines()}
-            entries += [f'M {left[path][0]} {left[path][1]} {path}' if path in left
-                        else f'D {path}' for path in patch.touches]
+            entries = [f'M {left[path][0]} {left[path][1]} {path}' if path in left
+                       else f'D {path}' for path in patch.touches]
         who, message = read_mail(patch, tmp)
         data = message.encode('utf-8', 'surrogateescape')
         by = f'{who.get("Author", "")} <{who.get("Email", "")}> {who.get("Date", "")}'
@@ -314,7 +310,7 @@ def aside(*names):
     start, exported = tree_ref('refs/ims/base'), tree_ref('refs/ims/exported')
     for name in names:
         tip = tree_ref(f'refs/heads/{name}')
-        if tip and tip not in (tree_ref('HEAD'), exported) and (
+        if tip and in_tree('rev-list', '-n1', tip, '--not', 'HEAD', exported) and (
                 describe(start, tip, cwd=TREE) != describe(start, exported, cwd=TREE)):
             return f'has a branch {name}, with commits that are not exported'
     return ''
@@ -360,6 +356,7 @@ def tree():
         git('clone', '-q', '--no-checkout', '--template=', base.repo, tmp)
         git('-C', tmp, 'remote', 'remove', 'origin')
         git('-C', tmp, 'config', 'core.untrackedCache', 'true')
+        git('-C', tmp, 'config', 'rebase.updateRefs', 'true')
         git('-C', tmp, 'symbolic-ref', 'HEAD', f'refs/heads/{BRANCH}')
         git('-C', tmp, 'sparse-checkout', 'set', '--cone')
         tmp.rename(TREE)
@@ -368,14 +365,53 @@ def tree():
         raise Fail(f'build/linux {work}, and another HEAD: `git checkout {BRANCH}` there and '
                    '`make export` keep it, `make tree FORCE=1` throws it away')
     in_tree('fetch', '-q', base.repo, tip)
-    show_directories(load())
+    patches = load()
+    show_directories(patches)
     in_tree('-c', 'checkout.workers=0', 'checkout', '-q', '-f', '-B', BRANCH, tip)
     if force:
         in_tree('clean', '-fdq')
     in_tree('update-ref', 'refs/ims/base', base.commit)
     in_tree('update-ref', 'refs/ims/exported', tip)
-    count = len(commits(None, base.commit, tip, cwd=TREE))
+    mark_parts(patches, base.commit, tip)
+    count = len(patches)
     say(f'tree: build/linux is Linux {base.kernel} + {count} steps, {tip[:12]}')
+
+
+def mark_parts(patches, start, tip):
+    """Have a branch for each part, and no others"""
+    last = {patch.part: commit for patch, commit in
+            zip(patches, commits(None, start, tip, cwd=TREE), strict=True)}
+    for name in part_branches(cwd=TREE).keys() - last.keys():
+        in_tree('branch', '-q', '-D', f'part/{name}')
+    for name, commit in last.items():
+        in_tree('update-ref', f'refs/heads/part/{name}', commit)
+
+
+def part_branches(**at):
+    """{part: its last commit}"""
+    out = git('for-each-ref', '--format=%(refname:lstrip=3) %(objectname)', 'refs/heads/part/',
+              **at)
+    return dict(line.split() for line in out.splitlines())
+
+
+def parts_of(start, head, where):
+    """[part of each step], as the branches part/NAME say. The last part ends with HEAD,
+    wherever its branch is."""
+    steps = commits(None, start, head, cwd=where)
+    at = {commit: name for name, commit in part_branches(cwd=where).items()}
+    named = [name.partition('/')[0] for _, name in read_series()[1][-1:]]
+    at = {head if name in named and commit not in steps else commit: name
+          for commit, name in at.items()}
+    astray = sorted(name for commit, name in at.items() if commit not in steps)
+    if astray:
+        raise Fail(f'the branch part/{astray[0]} of {rel(where)} is none of its steps: '
+                   f'git branch -f part/{astray[0]} COMMIT, the last one of that part')
+    if steps and not at:
+        raise Fail(f'{rel(where)} has no parts: git branch part/NAME COMMIT, the last one of each')
+    parts = []
+    for commit in reversed(steps):
+        parts.append(at.get(commit) or (parts[-1] if parts else at[max(at, key=steps.index)]))
+    return parts[::-1]
 
 
 def show_directories(patches):
@@ -383,8 +419,7 @@ def show_directories(patches):
     all of the kernel, if nobody has asked for that (git sparse-checkout disable)."""
     if in_tree('config', '--bool', 'core.sparseCheckout', check=False).stdout.strip() != 'true':
         return
-    wanted = {path.rpartition('/')[0] for patch in patches for path in
-              (*patch.touches, *patch.adds)} - {''}
+    wanted = {path.rpartition('/')[0] for patch in patches for path in patch.touches} - {''}
     if not wanted <= set(in_tree('sparse-checkout', 'list').split()):
         in_tree('sparse-checkout', 'add', *sorted(wanted))
 
@@ -420,23 +455,22 @@ def export():
     if git('rev-list', '--merges', f'{start}..{head}', **at):
         raise Fail(f'{rel(where)} has merge commits: a series is a line; `git rebase` it')
 
-    present = base.files()
-    out, names, touched, owner = {}, [], set(), {}
-    for step in read_steps(where, start, head):
-        name, text, adds, touches = export_step(where, step, present, owner)
-        stem, number = name, 2
-        while name in out:
-            name = stem.replace('.patch', f'-{number}.patch')
+    out, touched = {}, set()
+    parts = parts_of(start, head, where)
+    for step, part in zip(read_steps(where, start, head), parts, strict=True):
+        name = stem = f'{part}/{step.stem[:64].rstrip("-.")}'
+        number = 2
+        while f'{name}.patch' in out:
+            name = f'{stem}-{number}'
             number += 1
-        out[name] = text
-        names.append(name)
-        touched |= touches
-        for path in adds:
-            owner[path] = (step.commit, name)
-    blobs = export_files(where, head, owner)
+        out[f'{name}.patch'] = export_step(where, step)
+        touched |= {path for path, _ in step.files}
+    touched &= base.files()
+    blobs = export_files(where, start, head)
 
     series, steps, end = read_series()
     comments = {name: lines for lines, name in steps}
+    names = list(out)
     for name in names:
         series += comments.get(name, []) + [name]
     out['series'] = '\n'.join(series + end) + '\n'
@@ -458,13 +492,14 @@ def export():
         if branch and branch == tree_ref('refs/ims/exported'):
             in_tree('update-ref', f'refs/heads/{BRANCH}', tip, branch)
         in_tree('update-ref', 'refs/ims/exported', tip)
+        mark_parts(load(), start, tip)
     say(f'export: {len(names)} steps, {len(blobs)} files in linux/, {len(touched)} files of '
         f'the base changed; {changed} files written')
 
 
 @dataclass(frozen=True)
 class Step:
-    """A commit: files are [(path, mode, status)], mail is what git format-patch makes"""
+    """A commit: files are [(path, mode)], mail is what git format-patch makes"""
     commit: str
     subject: str
     stem: str
@@ -486,33 +521,22 @@ def read_steps(where, start, head):
     for text, mail_text in zip(listed.split('\x01')[1:], mails, strict=True):
         commit, subject, stem, raw = text.split('\x02')
         items = raw.strip('\0\n').split('\0')
-        files = [(path, info.split()[1], info.split()[4]) for info, path in
+        files = [(path, info.split()[1]) for info, path in
                  zip(items[::2], items[1::2])]
         steps.append(Step(commit, subject, stem, files, mail_text))
     return steps
 
 
-def export_step(where, step, present, owner):
-    """(file name, text, files it adds, files of the base that it changes)"""
+def export_step(where, step):
+    """The text of its patch"""
     short = f'{step.commit[:12]} ("{step.subject}")'
     if re.match(r'(fixup|squash|amend)! ', step.subject):
         raise Fail(f'{short} is not folded in: `make fixup` does that')
-    adds, touches = [], []
-    for path, mode, status in step.files:
-        if path in present:
-            touches.append(path)
-        elif status == 'A' and path not in owner:
-            if mode not in ('100644', '100755'):
-                raise Fail(f'{short} adds {path} as mode {mode}: only plain files can be in '
-                           'linux/')
-            if '\n' in path or path != path.strip():
-                raise Fail(f'{short} adds a file with an impossible name: {path!r}')
-            adds.append(path)
-        else:
-            first, name = owner.get(path, ('?', '?'))
-            raise Fail(f'{short} changes {path}, which {first[:12]} ({name}) adds: a new file '
-                       f'belongs to one step; fold the change in with git commit '
-                       f'--fixup={first[:12]} and `make fixup`')
+    for path, mode in step.files:
+        if mode not in ('100644', '100755', '000000'):
+            raise Fail(f'{short} has {path} as mode {mode}: only plain files can be in a patch')
+        if '\n' in path or path != path.strip():
+            raise Fail(f'{short} has a file with an impossible name: {path!r}')
     head = step.mail.split('\ndiff --git ', 1)[0]
     body, mark, _ = head.rpartition('\n---\n')
     if not mark:
@@ -522,15 +546,14 @@ def export_step(where, step, present, owner):
         raise Fail(f'{short} has a line `---` in its message, where git am would stop '
                    'reading: take it out')
     text = body.rstrip('\n') + '\n\n---\n'
-    text += ''.join(f'Adds: {path}\n' for path in sorted(adds))
-    if touches:
+    if step.files:
         diff = git('diff-tree', '--no-commit-id', '--no-renames', '--no-color', '--no-ext-diff',
                    '--no-textconv', '--diff-algorithm=myers', '--src-prefix=a/', '--dst-prefix=b/',
-                   '--stat=78', '-p', '-U3', step.commit, '--', *touches, cwd=where)
+                   '--stat=78', '-p', '-U3', step.commit, cwd=where)
         if re.search(r'^(GIT binary patch|Binary files )', diff, re.M):
             raise Fail(f'{short} changes a binary file, which no patch here can hold')
-        text += ('\n' if adds else '') + drop_index(diff)
-    return step.stem[:64].rstrip('-.') + '.patch', text, adds, set(touches)
+        text += drop_index(diff)
+    return text
 
 
 def drop_index(diff):
@@ -546,19 +569,16 @@ def drop_index(diff):
     return '\n'.join(out)
 
 
-def export_files(where, head, owner):
-    """{path: (mode, bytes)} of the files that the steps add."""
-    if not owner:
-        return {}
-    listed = git('ls-tree', '-z', head, '--', *owner, cwd=where).split('\0')[:-1]
-    entries = {path: info.split() for info, path in (line.split('\t') for line in listed)}
+def export_files(where, start, head):
+    """{path: (mode, bytes)} of the files that the series adds"""
+    entries = added(start, head, cwd=where)
     data = git('cat-file', '--batch', cwd=where, text=False,
-               stdin=''.join(f'{entries[path][2]}\n' for path in owner).encode())
+               stdin=''.join(f'{blob}\n' for _, blob in entries.values()).encode())
     files = {}
-    for path in owner:
-        size = int(data.split(b'\n', 1)[0].split()[2])
-        data = data.split(b'\n', 1)[1]
-        files[path] = (0o755 if entries[path][0] == '100755' else 0o644, data[:size])
+    for path, (mode, _) in entries.items():
+        line, data = data.split(b'\n', 1)
+        size = int(line.split()[2])
+        files[path] = (0o755 if mode == '100755' else 0o644, data[:size])
         data = data[size + 1:]
     return files
 
@@ -589,7 +609,7 @@ def guard(new):
     ours = read_written()
     committed = set(git('ls-tree', '-r', 'HEAD', '--', 'linux', 'patches', cwd=ROOT,
                         check=False).stdout.splitlines())
-    for path in [*PATCHES.glob('*.patch'), PATCHES / 'series', PATCHES / 'base',
+    for path in [*patch_files(), PATCHES / 'series', PATCHES / 'base',
                  *linux_files().values()]:
         if not path.exists():
             continue
@@ -623,22 +643,27 @@ def write_files(texts, blobs):
     PATCHES.mkdir(parents=True, exist_ok=True)
     write_atomic(WRITTEN, json.dumps({k: hashlib.sha256(v).hexdigest()
                                       for k, v in new.items()}))
-    for path in PATCHES.glob('*.patch'):
-        if path.name not in texts:
-            path.unlink()
+    for path in patch_files():
+        if str(path.relative_to(PATCHES)) not in texts:
+            remove(path, PATCHES)
     for name, text in texts.items():
         written += write_changed(PATCHES / name, 0o644,
                                  text.encode('utf-8', 'surrogateescape'))
     for path, file in linux_files().items():
         if path not in blobs:
-            file.unlink()
-            for parent in file.parents:
-                if parent == LINUX or any(parent.iterdir()):
-                    break
-                parent.rmdir()
+            remove(file, LINUX)
     for path, (mode, data) in blobs.items():
         written += write_changed(LINUX / path, mode, data)
     return written
+
+
+def remove(path, top):
+    """A file, and the directories below top that are empty without it"""
+    path.unlink()
+    for parent in path.parents:
+        if parent == top or any(parent.iterdir()):
+            break
+        parent.rmdir()
 
 
 def write_changed(path, mode, data):
@@ -688,39 +713,97 @@ def fixup():
 # --- mail ------------------------------------------------------------------
 
 def mail():
-    """The whole series as mails, new files and all, in build/mail."""
+    """One part as mails in build/mail, with its cover, to whom get_maintainer.pl names."""
     base, tip = exported_series()
-    steps = commits(base.repo, base.commit, tip)
-    if not steps:
-        raise Fail('the series is empty: nothing to mail')
-    args = ['format-patch', '-q', '-o', MAIL, '--numbered', '--no-renames', '--signature=']
-    env = git_env()
-    version = os.environ.get('V')
-    if version:
-        if not re.fullmatch(r'[1-9]\d*', version):
-            raise Fail(f'V={version}: the version of the posting is a number, 1 or more')
+    patches = load()
+    parts = list(dict.fromkeys(patch.part for patch in patches))
+    part, since = os.environ.get('PART', ''), os.environ.get('SINCE')
+    if part not in parts:
+        raise Fail(f'PART={part} is none: name one of {", ".join(parts)}')
+    signoff = re.fullmatch(r'\s*([^<>\n]+?)\s*<([^<>@\s]+@[^<>@\s]+)>\s*',
+                           os.environ.get('SIGNOFF', ''))
+    if not signoff:
+        raise Fail(f'SIGNOFF={os.environ.get("SIGNOFF", "")}: a part is mailed and signed off by '
+                   'somebody: "Name <address>"')
+    version = os.environ.get('V') or '1'
+    if not re.fullmatch(r'[1-9]\d*', version):
+        raise Fail(f'V={version}: the version of the posting is a number, 1 or more')
+    subject, body = read_cover(part)
+    env = git_env() | {f'GIT_{role}_{what}': value for role in ('AUTHOR', 'COMMITTER')
+                       for what, value in zip(('NAME', 'EMAIL'), signoff.groups())}
+    args = ['--numbered', '--no-renames', '--signature=', '--signoff', '--cover-letter',
+            f'--base={base.commit}']
+    if version != '1':
         args += ['-v', version]
-    signoff = os.environ.get('SIGNOFF')
-    if signoff:
-        match = re.fullmatch(r'\s*([^<>\n]+?)\s*<([^<>@\s]+@[^<>@\s]+)>\s*', signoff)
-        if not match:
-            raise Fail(f'SIGNOFF={signoff}: write it as "Name <address>"')
-        env.update(GIT_COMMITTER_NAME=match.group(1), GIT_COMMITTER_EMAIL=match.group(2))
-        args += ['-s']
-    cover = PATCHES / 'cover'
-    if cover.exists():
-        args += ['--cover-letter']
+    if since:
+        args += [f'--range-diff={part_at(base, since, part, env)}']
+    posted = part_of(base, patches, tip, part, env)
     shutil.rmtree(MAIL, ignore_errors=True)
     MAIL.mkdir(parents=True)
-    git(*args, f'{base.commit}..{tip}', repo=base.repo, env=env)
-    if cover.exists():
-        subject, _, body = cover.read_text(encoding='utf-8').partition('\n')
-        path = next(MAIL.glob('*0000-cover-letter.patch'))
+
+    def write(*more):
+        git('format-patch', '-q', '-o', MAIL, *args, *more, posted, repo=base.repo, env=env)
+        return sorted(MAIL.glob('*.patch'))
+    write(*recipients(base, tip, write()[1:]))
+    for path in sorted(MAIL.glob('*.patch')):
         text = path.read_text(encoding='utf-8')
-        text = text.replace('*** SUBJECT HERE ***', subject.strip())
-        text = text.replace('*** BLURB HERE ***', body.strip())
+        text = text.replace('*** SUBJECT HERE ***', subject)
+        text = text.replace('*** BLURB HERE ***', body)
         path.write_text(text, encoding='utf-8')
-    say(f'mail: {len(steps)} steps in {rel(MAIL)}')
+    say(f'mail: {part}: {len(list(MAIL.glob("*.patch"))) - 1} patches in {rel(MAIL)}')
+
+
+def read_cover(part):
+    """(subject, text) of a part; {MACHINE FIGURE} is what make bench-record measured."""
+    path = PATCHES / part / 'cover'
+    if not path.exists():
+        raise Fail(f'{rel(path)} is missing: a subject, an empty line, and what the part is about')
+    figures = tomllib.loads((ROOT / 'bench/recorded.toml').read_text(encoding='utf-8'))
+
+    def figure(hit):
+        value = figures.get(hit[1], {}).get(hit[2])
+        if value is None:
+            raise Fail(f'{rel(path)}: {hit[0]} is no figure of bench/recorded.toml')
+        return f'{value:,.0f}'
+    text = re.sub(r'\{([\w-]+) ([\w.-]+)\}', figure, path.read_text(encoding='utf-8'))
+    subject, _, body = text.partition('\n')
+    return subject.strip(), body.strip()
+
+
+def part_of(base, patches, tip, part, env):
+    """A part as a range of commits by whom env names, as the author of a step is nobody."""
+    steps = commits(base.repo, base.commit, tip)
+    numbers = [number for number, patch in enumerate(patches) if patch.part == part]
+    if not numbers:
+        raise Fail(f'there was no part {part}')
+    start = end = steps[numbers[0] - 1] if numbers[0] else base.commit
+    for number in numbers:
+        date, message = git('log', '-1', '--format=%aI%n%B', steps[number],
+                            repo=base.repo).split('\n', 1)
+        end = git('commit-tree', '-p', end, f'{steps[number]}^{{tree}}', repo=base.repo,
+                  stdin=message, env=env | {'GIT_AUTHOR_DATE': date}).strip()
+    return f'{start}..{end}'
+
+
+def part_at(base, tag, part, env):
+    """part_of() the series as a tag of this repository has it"""
+    with tempfile.TemporaryDirectory() as tmp:
+        data = git('archive', tag, 'patches/6.1', cwd=ROOT, text=False)
+        run(['tar', '-x', '-C', tmp], stdin=data, text=False)
+        patches = load(Path(tmp) / 'patches/6.1')
+        return part_of(base, patches, commit_all(base, patches), part, env)
+
+
+def recipients(base, tip, mails):
+    """Options for git format-patch: maintainers and reviewers, and the lists"""
+    with locked('kernel-src'):
+        kernel.checkout(base, f'{tip}^{{tree}}', base.repo / 'objects')
+
+        def ask(*less):
+            return run(['perl', 'scripts/get_maintainer.pl', '--no-git', '--no-git-fallback',
+                        '--no-rolestats', *less, *mails], cwd=kernel.src()).splitlines()
+        to, lists = ask('--no-l'), ask('--no-m', '--no-r')
+    return [*(f'--to={who}' for who in to), *(f'--cc={who}' for who in lists)]
 
 
 def clean():

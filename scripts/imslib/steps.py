@@ -3,8 +3,8 @@
 and the lean kernel lacks is compiled, and a step of a GIC boots on one as well.
 
 Words
-  change    what a step changes, wherever its lines are: a digest of its patch and of
-            the files that it adds
+  change    what a step changes, wherever its lines are: a digest of its diff. A changelog
+            builds nothing
   recorded  the changes that `make record-steps` has built and booted, in RECORD. `make
             check` takes these for granted, but for the last step and some in turn
 """
@@ -28,12 +28,10 @@ HEAD = '''\
 
 
 def change(patch):
-    text = re.sub(r'^@@ .* @@.*$', '@@', patch.path.read_text('utf-8', 'surrogateescape'),
-                  flags=re.M)
-    parts = [text.encode('utf-8', 'surrogateescape')]
-    for path in patch.adds:
-        parts += [path, series.LINUX / path]
-    return digest(*parts)
+    text = patch.path.read_text('utf-8', 'surrogateescape')
+    diff = text[text.index('\ndiff --git '):]
+    return digest(re.sub(r'^@@ .* @@.*$', '@@', diff, flags=re.M)
+                  .encode('utf-8', 'surrogateescape'))
 
 
 def recorded():
@@ -59,8 +57,7 @@ def try_step(base, tip, commits, number, log):
     tree = git('rev-parse', f'{commits[number]}^{{tree}}', repo=base.repo).strip()
     label = f'step {number + 1}/{len(commits)}'
     built = (base, tree, objects, label)
-    patch = series.load()[number]
-    files = [*patch.touches, *patch.adds]
+    files = series.load()[number].touches
     machines = ['intel-ir', *(machine for start, machine in MACHINES.items()
                               if any(path.startswith(start) for path in files))]
     rows = [boot.machine_row(machine) for machine in machines]

@@ -101,11 +101,9 @@ def have_entry(kind, key):
 
 def entry(kind, key, build):
     """The cache's directory kind/key; build(directory) fills it if it is missing."""
-    path = have_entry(kind, key)
-    if path:
+    path, name = cache() / kind / key, f'{kind}-{key}'
+    if have_entry(kind, key):
         return path
-    path = cache() / kind / key
-    name = f'{kind}-{key}'
     with locked(name):
         if path.is_dir():
             return path

@@ -8,7 +8,7 @@
 #include <linux/irqchip/irq-ims-generic.h>
 #include <linux/msi.h>
 #include <linux/msi_api.h>
-#include <linux/msi_copy.h>
+#include <linux/msi_notify.h>
 #include <linux/pci.h>
 
 int ims_stubs_msi(struct pci_dev *pdev);

@@ -5,7 +5,7 @@
  * Words:
  *
  *   table	slots in MMIO space, much like the MSI-X table but without the limit
- *		of 2048 entries and with a layout which the device defines
+ *		of 2048 entries and with a layout that the device defines
  *   memory	slots in memory, which the device reads by DMA when it is notified
  *   command	slots inside of the device, which are changed by commands
  *   field	a part of a slot in a table or in memory: the address, in one or two
@@ -27,7 +27,7 @@
  *     nevertheless. The core writes all slots again when the device is back.
  *   - Neither the device nor slots in memory are accessed while the store is suspended.
  *     The core invokes no ops then but for init_slot(), free_slot() and set_cookie(). When
- *     the device is gone it invokes free_slot() only.
+ *     the device was removed it invokes free_slot() only.
  *
  * The interrupt descriptor lock serializes the ops of one slot. Different slots share
  * nothing that is written but the notification register. The order of notifications
@@ -65,7 +65,7 @@ struct ims_access {
 /**
  * struct ims_format - A layout in the form in which the ops use it
  * @layout:	The layout
- * @masked:	The value of the mask bit which masks a slot
+ * @masked:	The value of the mask bit that masks a slot
  * @put:	The steps in which a message is written
  */
 struct ims_format {
@@ -141,7 +141,7 @@ static u32 ims_pasid_mask(const struct ims_table_layout *layout)
 	return GENMASK(IMS_PASID_BITS - 1, 0) << layout->pasid_shift;
 }
 
-/* Without a cookie there is no PASID, which only a slot that can do without it can have */
+/* Without a cookie the slot has no PASID, if its layout permits that */
 static int ims_ctrl_set_pasid(const struct ims_table_layout *layout, struct msi_slot *slot,
 			      const union msi_instance_cookie *cookie)
 {
@@ -308,7 +308,7 @@ static void ims_table_write_ctrl(const struct ims_table *table, const struct msi
 	writel(ctrl, slot->iobase + table->format.layout.ctrl);
 }
 
-/* What an earlier owner of the slot has left there is nothing for the next one */
+/* Do not pass an event of the previous owner to the next one */
 static void ims_table_clear_pending(const struct ims_table *table, const struct msi_slot *slot)
 {
 	const struct ims_table_layout *layout = &table->format.layout;
@@ -336,7 +336,7 @@ static int ims_table_init_slot(struct msi_storage *storage, struct msi_slot *slo
 
 	slot->iobase = table->base + (size_t)slot->index * layout->stride;
 	ctrl = ims_table_read_ctrl(table, slot);
-	/* Neither could it while the function is reset, which nobody is told of */
+	/* Neither could it during a function reset, of which drivers are not notified */
 	if (PCI_POSSIBLE_ERROR(ctrl))
 		return -EIO;
 
@@ -362,7 +362,7 @@ static int ims_table_set_pasid(struct msi_storage *storage, struct msi_slot *slo
 	return ims_ctrl_set_pasid(&table->format.layout, slot, cookie);
 }
 
-/* Nobody must find the PASID in a slot which is not in use */
+/* A free slot must not contain a PASID */
 static void ims_table_free_pasid_slot(struct msi_storage *storage, struct msi_slot *slot)
 {
 	struct ims_table *table = storage->priv;
@@ -493,7 +493,7 @@ static const char *ims_table_error(const struct ims_table_desc *desc)
 }
 
 /*
- * Another kernel can have left slots which send to wherever it was: the one which has
+ * Another kernel can have left slots that send to wherever it was: the one that has
  * crashed, or which a guest has run. MSI-X is masked for that when it is enabled.
  */
 static int ims_table_mask_all(struct pci_dev *pdev, const struct ims_table *table,
@@ -509,7 +509,7 @@ static int ims_table_mask_all(struct pci_dev *pdev, const struct ims_table *tabl
 
 	for (i = 0; i < nr_slots; i++, addr += format->layout.stride) {
 		ctrl = readl(addr);
-		/* Each read of a device which is gone can take a long time */
+		/* Each read of a removed device can take a long time */
 		if (PCI_POSSIBLE_ERROR(ctrl) && !pci_device_is_present(pdev))
 			return -EIO;
 		if (!ims_ctrl_masked(format, ctrl)) {
@@ -528,19 +528,19 @@ static int ims_table_mask_all(struct pci_dev *pdev, const struct ims_table *tabl
 
 /**
  * pci_create_ims_table_store - Create an IMS from a slot table
- * @pdev:	The PCI device which has the table
+ * @pdev:	The PCI device that has the table
  * @desc:	Describes the table. Copied along with the layout, but the mapping
  *		has to stay until the store is removed, see pci_remove_ims_store()
  *
  * All slots are masked, each with a read of its control word and, if another kernel
- * has left it unmasked, a write. From then on slots which are not allocated are not
+ * has left it unmasked, a write. From then on slots that are not allocated are not
  * touched, so the device has to come out of reset with all slots masked.
  *
  * If the layout has %IMS_TABLE_PASID then the cookie of each interrupt is the PASID
- * which the device sends the message with, and pci_ims_store_set_cookie() changes it. The
+ * that the device sends the message with, and pci_ims_store_set_cookie() changes it. The
  * driver has to check that the PASID belongs to the user of the interrupt. Without a cookie
  * the message is sent without a PASID. A PASID of more than %IMS_PASID_BITS bits, or none
- * if the layout has no bit which enables it, fails with -EINVAL. Without %IMS_TABLE_PASID
+ * if the layout has no bit that enables it, fails with -EINVAL. Without %IMS_TABLE_PASID
  * the cookie is ignored. An allocation fails with -EIO if @pdev is not in D0 or the store is
  * suspended.
  *
@@ -555,7 +555,7 @@ static int ims_table_mask_all(struct pci_dev *pdev, const struct ims_table *tabl
  *	* %-EINVAL     - @desc is invalid. The kernel log has the reason
  *	* %-EOPNOTSUPP - The layout has %IMS_TABLE_ADDR_64, and this CPU cannot write
  *	  64 bits at once, or the platform does not support IMS
- *	* %-EIO        - @pdev is not in D0 or is gone
+ *	* %-EIO        - @pdev is not in D0 or was removed
  *	* %-ENOMEM     - Out of memory
  *	* Any other error of pci_create_ims_store()
  */
@@ -604,7 +604,7 @@ EXPORT_SYMBOL_GPL(pci_create_ims_table_store);
 /**
  * struct ims_mem - Private data of a store of slots in memory
  * @base:	Slot with index 0, NULL if cookies are the addresses
- * @notify:	Register which takes the number of a slot which was changed
+ * @notify:	Register that takes the number of a slot that was changed
  * @first:	Number of the slot with index 0
  * @format:	How the slots are written
  */
@@ -837,12 +837,12 @@ static const char *ims_mem_error(const struct ims_mem_desc *desc)
 
 /**
  * pci_create_ims_mem_store - Create an IMS from slots in memory
- * @pdev:	The PCI device which reads the slots
+ * @pdev:	The PCI device that reads the slots
  * @desc:	Describes the slots. Copied along with the layout, but the register
  *		has to stay mapped until the store is removed, see
  *		pci_remove_ims_store()
  *
- * For devices which have an interrupt message in the descriptor or context of a
+ * For devices that have an interrupt message in the descriptor or context of a
  * queue or a similar place. The slots are in coherent memory, see
  * Documentation/core-api/dma-api.rst, and the driver tells the device where they are. While
  * the store is suspended allocation fails with -EIO.
@@ -913,10 +913,10 @@ free_mem:
 }
 EXPORT_SYMBOL_GPL(pci_create_ims_mem_store);
 
-/* Slots which are changed by commands */
+/* Slots that are changed by commands */
 
 /**
- * struct ims_cmd_store - Private data of a store which is changed by commands
+ * struct ims_cmd_store - Private data of a store that is changed by commands
  * @ops:	How commands get to the device
  * @priv:	For @ops
  * @depth:	Size of @cmds
@@ -1032,17 +1032,17 @@ static const char *ims_cmd_error(const struct ims_cmd_desc *desc)
 }
 
 /**
- * pci_create_ims_cmd_store - Create an IMS which is changed by commands
- * @pdev:	The PCI device which carries out the commands
+ * pci_create_ims_cmd_store - Create an IMS that is changed by commands
+ * @pdev:	The PCI device that carries out the commands
  * @desc:	Describes the slots. Copied, but &ims_cmd_desc.ops has to stay there
  *		until the store is removed, see pci_remove_ims_store(), and has to
  *		work while it is
  *
- * For devices which keep their messages where only their firmware or a controller
+ * For devices that keep their messages where only their firmware or a controller
  * can change them. The store is a deferred one: request_irq(), free_irq(),
  * enable_irq(), disable_irq() and others return when the device has carried out the
  * change. All of them sleep, disable_irq_nosync() as well, which therefore must
- * not be called by the interrupt's own handler. An interrupt which comes in while it
+ * not be called by the interrupt's own handler. An interrupt that comes in while it
  * is disabled can be sent again for a while. Its handler does not run then, and it is
  * not lost.
  *
@@ -1056,7 +1056,7 @@ static const char *ims_cmd_error(const struct ims_cmd_desc *desc)
  * pci_ims_store_alloc_irqs() and pci_ims_store_free_irqs(), or the store is resumed, then
  * &ims_cmd_desc.depth commands are submitted before the first one is waited for.
  *
- * Slots which are not allocated are not changed. As with slots in memory, the driver has
+ * Slots that are not allocated are not changed. As with slots in memory, the driver has
  * to reset the device when it is probed.
  *
  * The driver has to invoke pci_ims_store_suspend() before the device cannot carry
@@ -1087,7 +1087,7 @@ int pci_create_ims_cmd_store(struct pci_dev *pdev, const struct ims_cmd_desc *de
 	if (error)
 		return ims_refused(pdev, "command store", error);
 
-	/* More than there are slots are never submitted */
+	/* At most one command is submitted for each slot */
 	depth = clamp(desc->depth, 1U, min(desc->nr_slots, IMS_CMD_MAX_DEPTH));
 	store = kvzalloc(struct_size(store, cmds, depth), GFP_KERNEL);
 	if (!store)

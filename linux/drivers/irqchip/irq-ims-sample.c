@@ -2,7 +2,7 @@
 /*
  * Example of an Interrupt Message Store
  *
- * This is what has to be written for a device which keeps its messages in a way
+ * This is what has to be written for a device that keeps its messages in a way
  * that irq-ims-generic does not know. The example is explained in
  * Documentation/core-api/msi-ims.rst, which includes the parts between the marks.
  *
@@ -83,7 +83,7 @@ static void sample_write_msg(struct msi_storage *storage, struct msi_slot *slot,
 	if (!sample_reachable(storage))
 		return;
 
-	/* Half of a message is none. Does nothing to a slot which is masked */
+	/* Half of a message is none. Does nothing to a slot that is masked */
 	sample_mask(storage, slot);
 	writel(msg->address_lo, slot->iobase + SAMPLE_ADDR_LO);
 	writel(msg->address_hi, slot->iobase + SAMPLE_ADDR_HI);
@@ -101,7 +101,7 @@ static int sample_set_cookie(struct msi_storage *storage, struct msi_slot *slot,
 	u32 ctrl = slot->ctrl & SAMPLE_CTRL_MASK;
 
 	if (cookie) {
-		if (!FIELD_FIT(SAMPLE_CTRL_PASID, cookie->value))
+		if (cookie->value > FIELD_MAX(SAMPLE_CTRL_PASID))
 			return -EINVAL;
 		ctrl |= SAMPLE_CTRL_PASID_EN | FIELD_PREP(SAMPLE_CTRL_PASID, cookie->value);
 	}
@@ -159,7 +159,7 @@ static const struct msi_storage_template sample_template = {
  * @base:	Its slots, mapped until the store is removed
  * @nr_slots:	How many they are
  *
- * The cookie of an interrupt is the PASID which the device sends the message with. Without
+ * The cookie of an interrupt is the PASID that the device sends the message with. Without
  * a cookie it is sent without a PASID. One of more than 20 bits is refused with -EINVAL.
  *
  * Context: Task context, can sleep.

@@ -3,7 +3,7 @@
 #define LINUX_HBITMAP_H
 
 /*
- * Hierarchical bitmap: Numbers, and aligned blocks of numbers, at a cost which does
+ * Hierarchical bitmap: Numbers, and aligned blocks of numbers, at a cost that does
  * not depend on how many of them are taken.
  *
  * Words:
@@ -20,7 +20,7 @@
  * and of the bits each. Only the index is searched, which has one word for 2^18
  * numbers.
  *
- * A hbitmap has no lock: The caller serializes everything which changes it.
+ * A hbitmap has no lock: The caller serializes everything that changes it.
  */
 
 #include <linux/bitmap.h>
@@ -37,7 +37,7 @@
 #define HBITMAP_INDEX_WORDS(size)	BITS_TO_LONGS(HBITMAP_SUMMARY_WORDS(size))
 
 /**
- * HBITMAP_WORDS - Memory which hbitmap_init() wants
+ * HBITMAP_WORDS - Memory that hbitmap_init() wants
  * @size:	Number of numbers
  *
  * What is above the bits is less than a fifth of them, but for the last words of each

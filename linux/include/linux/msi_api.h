@@ -11,7 +11,7 @@
  *   store	where one device keeps messages of one kind. Store 0 is the
  *		default store of the device, e.g. PCI MSI or PCI MSI-X
  *   index	the place of one message in its store
- *   cookie	a value which the driver hands in when it allocates an
+ *   cookie	a value that the driver hands in when it allocates an
  *		interrupt, and which only the store's implementation understands
  */
 
@@ -23,7 +23,7 @@ struct device;
 /**
  * union msi_instance_cookie - Per interrupt value for the message store
  * @value:	Plain value, e.g. a PASID
- * @ptr:	Pointer, e.g. to the queue which the interrupt belongs to
+ * @ptr:	Pointer, e.g. to the queue that the interrupt belongs to
  *
  * The union is copied. What @ptr points to must stay valid until the interrupt is freed.
  */

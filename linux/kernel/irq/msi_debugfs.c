@@ -2,12 +2,12 @@
 /*
  * Message stores in debugfs
  *
- * There is a file for each device in irq/msi/. It shows the stores which have a
- * device domain, and of each store the slots which have an interrupt.
+ * Each device has a file in irq/msi/. It shows the stores that have a
+ * device domain, and of each store the slots that have an interrupt.
  *
- * Consistency: A line is a state in which the slot was, as it is read with the
- * lock held which guards the slot. Interrupts and stores may come and go between
- * two lines: What is shown is found under RCU, so that it can be looked at while a
+ * Consistency: Each line is a consistent state of the slot, as it is read with the
+ * lock held that guards the slot. Interrupts and stores can be added and removed
+ * between two lines: What is shown is found under RCU, so that it can be looked at while a
  * storage op is stuck.
  *
  * The file is removed before the data of the device is, and that waits for readers.
@@ -25,7 +25,7 @@ static struct dentry *msi_dir;
 
 /*
  * The position in the file is a line: The one of a slot is its index in the lower
- * half, and one more. 0 there is the head of the store.
+ * half, plus one. 0 stands for the head of the store.
  */
 #define MSI_POS_BITS	32
 
@@ -45,7 +45,7 @@ static struct msi_dev_store *msi_seq_store(struct msi_device_data *md, loff_t *p
 	return NULL;
 }
 
-/* What is at the position or, if there is nothing, follows next */
+/* The object at the position, or the next one */
 static void *msi_seq_find(struct msi_device_data *md, loff_t *pos)
 {
 	struct msi_dev_store *store;
@@ -136,7 +136,7 @@ static void msi_show_slot(struct seq_file *m, const struct msi_dev_store *store,
 	char cookie[20] = "none";
 	unsigned long flags;
 
-	/* Without an interrupt nobody changes it */
+	/* It does not change without an interrupt */
 	if (desc) {
 		raw_spin_lock_irqsave(&desc->lock, flags);
 		msi_get_state(store, slot, &state);

@@ -17,9 +17,9 @@
  * Locking:
  *
  *   msi_dev_store::bus_lock, a mutex, is the bus lock. It protects
- *   msi_storage::suspended, msi_slot::msg and ::masked, and serializes sync(). Whoever
- *   changes a message holds it. It nests inside of msi_dev_store::guard. To suspend a
- *   device which can't be accessed ::suspended is set without it, so that nothing more
+ *   msi_storage::suspended, msi_slot::msg and ::masked, and serializes sync(). Each
+ *   change of a message holds it. It nests inside of msi_dev_store::guard. To suspend a
+ *   device that can't be accessed ::suspended is set without it, so that nothing more
  *   is synced while it is waited for.
  *
  *   msi_deferred::dirty_lock, a raw spinlock, protects the lists of slots and
@@ -34,8 +34,8 @@
  *     in one of the two lists of dirty ones if and only if msi_slot::dirty is not zero.
  *   - Without the bus lock no slot is posted.
  *   - A dirty slot is never left alone: The bus lock is held, a work item or, for
- *     one which has failed, the retry is queued, or the store is suspended.
- *   - A slot which could not be synced does not delay others: It is tried again
+ *     one that has failed, the retry is queued, or the store is suspended.
+ *   - A slot that could not be synced does not delay others: It is tried again
  *     when it changes and by the retry work, but not with each bus unlock.
  *   - The message of a slot is not changed and its interrupt is not freed without
  *     the bus lock. What the interrupt core does without it is masking and
@@ -153,7 +153,7 @@ void msi_deferred_init_slot(struct msi_slot *slot)
 
 /**
  * msi_deferred_exit_slot - Take a slot out of a deferred store
- * @slot:	The slot. Its interrupt is gone
+ * @slot:	The slot. Its interrupt was freed
  *
  * If it was not possible to tell the device then it does not learn about it any
  * more.
@@ -172,7 +172,7 @@ void msi_deferred_exit_slot(struct msi_slot *slot)
 }
 
 /**
- * msi_deferred_try_again - Have a slot synced which has failed
+ * msi_deferred_try_again - Have a slot synced that has failed
  * @slot:	The slot
  *
  * Context: Task context. The bus lock must be held.
@@ -221,7 +221,7 @@ void msi_deferred_set_mask(struct msi_slot *slot, bool masked)
 }
 
 /**
- * msi_deferred_set_msg - Record that a slot has got a message
+ * msi_deferred_set_msg - Record a new message of a slot
  * @slot:	The slot
  * @msg:	The message
  *
@@ -244,7 +244,7 @@ void msi_deferred_set_msg(struct msi_slot *slot, const struct msi_msg *msg)
 	raw_spin_unlock_irqrestore(&def->dirty_lock, flags);
 }
 
-/* Post the first dirty slot, if there is one and the device can be accessed */
+/* Post the first dirty slot, if any, if the device can be accessed */
 static struct msi_slot *msi_post_first(struct msi_deferred *def)
 {
 	struct msi_slot *slot = NULL;
@@ -275,7 +275,7 @@ static void msi_post_back(struct msi_deferred *def, struct msi_slot *slot)
 /*
  * The device has been told what was posted, or that has failed. In the latter case the slot
  * stays dirty, and is tried again soon if it is for the first time, or at once if it has
- * changed meanwhile. As nobody knows then what is in the device, the next sync is about
+ * changed meanwhile. The content of the device is unknown then, so the next sync writes
  * everything.
  */
 static void msi_slot_synced(struct msi_deferred *def, struct msi_slot *slot, int err)
@@ -291,7 +291,7 @@ static void msi_slot_synced(struct msi_deferred *def, struct msi_slot *slot, int
 		msi_msg_written(container_of(slot, struct msi_desc, slot), slot);
 
 	if (err && !(slot->posted & MSI_SYNC_FAILED)) {
-		/* It does not wait as long as another one which fails for long */
+		/* It does not wait as long as another one that fails for long */
 		def->delay = MSI_RETRY_MIN;
 		mod_delayed_work(msi_wq, &def->retry, def->delay);
 	}
@@ -310,7 +310,7 @@ static void msi_slot_synced(struct msi_deferred *def, struct msi_slot *slot, int
 /*
  * Sync all dirty slots. Storage ops that have complete() are told of several slots, as long
  * as they have room, before the first one is waited for. Returns the first error, and in
- * @new the first one of a slot which was never synced before.
+ * @new the first one of a slot that was never synced before.
  */
 static int msi_deferred_sync(struct msi_deferred *def, int *new)
 {
@@ -321,7 +321,7 @@ static int msi_deferred_sync(struct msi_deferred *def, int *new)
 	msi_store_begin_late(def->store);
 
 	*new = 0;
-	/* Whoever makes a slot dirty after this loop has it synced */
+	/* A slot that becomes dirty after this loop is synced by its task */
 	while (!list_empty(&def->dirty) || !list_empty(&def->posted)) {
 		if (more)
 			cond_resched();
@@ -462,7 +462,7 @@ static void msi_deferred_splice_failed(struct msi_deferred *def)
 }
 
 /**
- * msi_store_begin - Own the bus lock, and invoke the lock() callback if there is one
+ * msi_store_begin - Take the bus lock, and invoke the optional lock() callback
  * @store:	The store
  *
  * Context: Task context, can sleep. The bus lock of the store must be held.
@@ -574,10 +574,10 @@ static int __msi_deferred_sync_unlock(struct msi_dev_store *store, int *new)
  *
  * Context: Task context, can sleep.
  *
- * Return: 0 if all slots which were added since the bus lock was taken are in the
- * device, or the store is suspended. Otherwise the first error code which
- * sync() returned for one of them. Nobody who adds a slot can do something
- * about an error of another slot.
+ * Return: 0 if all slots that were added since the bus lock was taken are in the
+ * device, or the store is suspended. Otherwise the first error code that
+ * sync() returned for one of them. An error of another slot is not returned
+ * when a slot is added.
  */
 int msi_deferred_sync_unlock(struct msi_dev_store *store)
 {
@@ -638,7 +638,7 @@ int msi_deferred_suspend(struct msi_dev_store *store, bool accessible)
 			return -EBUSY;
 		}
 	} else if (accessible && !store->storage.suspended) {
-		/* The last which reaches the device. The log has it if one fails again */
+		/* The last that reaches the device. The log has it if one fails again */
 		msi_store_begin(store);
 		msi_deferred_splice_failed(def);
 		msi_deferred_sync(def, &new);
@@ -687,7 +687,7 @@ void msi_deferred_mark_slots(struct msi_dev_store *store)
  *
  * Return: 0 if all slots are in the device, or will be when the storage op that waits for
  * this has returned. -EIO if the device was suspended as one that can't be accessed since
- * that op has begun. Otherwise the first error code which sync() returned
+ * that op has begun. Otherwise the first error code that sync() returned
  */
 int msi_deferred_resume(struct msi_dev_store *store)
 {
@@ -695,7 +695,7 @@ int msi_deferred_resume(struct msi_dev_store *store)
 	bool frozen;
 	int new;
 
-	/* Nobody may sync a part before all of it is marked */
+	/* Mark all of it before a part can be synced */
 	msi_deferred_mark_slots(store);
 
 	if (!msi_store_lock_if(store, msi_store_can_wait(store, RPM_RESUMING))) {
@@ -721,8 +721,8 @@ int msi_deferred_resume(struct msi_dev_store *store)
  * msi_deferred_restore - Write everything again, unless the store is suspended
  * @store:	The store
  *
- * Does not wait for the holder of the bus lock. If there is one, everything is written
- * afterwards.
+ * Does not wait for the bus lock. If it is held, everything is written after it was
+ * released.
  *
  * Context: Task context, can sleep.
  */
@@ -731,7 +731,7 @@ void msi_deferred_restore(struct msi_dev_store *store)
 	struct msi_deferred *def = store->deferred;
 	int new;
 
-	/* It is resumed by whoever suspended it */
+	/* The task that suspended it resumes it */
 	if (msi_store_is_suspended(store))
 		return;
 
@@ -805,7 +805,7 @@ static void msi_deferred_free_rcu(struct rcu_head *rcu)
  * msi_deferred_exit - Undo msi_deferred_init()
  * @store:	The store, which has no descriptors any more
  *
- * Context: Task context, can sleep. Waits for work which is in progress.
+ * Context: Task context, can sleep. Waits for work that is in progress.
  */
 void msi_deferred_exit(struct msi_dev_store *store)
 {

@@ -20,7 +20,7 @@
  *				MSI_STORAGE_NO_MASK
  *   irq_ack			-			if MSI_PARENT_ACK
  *   irq_eoi			-			if MSI_PARENT_EOI
- *   irq_retrigger		-			the first which has it
+ *   irq_retrigger		-			the first that has it
  *   irq_set_wake		-			unless IRQCHIP_SKIP_SET_WAKE
  *   irq_set_vcpu_affinity	-			the core looks it up there
  *   irq_get_irqchip_state	-			the core looks it up there
@@ -32,8 +32,8 @@
  *   the same with		write_msg, when		set_affinity_nomask, if
  *   MSI_STORAGE_NO_MASK	the parent says so	the parent has it
  *   irq_write_msi_msg		write_msg		-
- *   irq_bus_lock		lock			first, if MSI_PARENT_BUS_LOCK
- *   irq_bus_sync_unlock	unlock			afterwards, the same
+ *   irq_bus_lock		lock			-
+ *   irq_bus_sync_unlock	unlock			-
  *
  *   domain activate		write_msg		composes the message
  *   domain deactivate		mask, write_msg with	-
@@ -46,24 +46,20 @@
  * In a deferred store mask, unmask and write_msg are recorded, and irq_bus_lock and
  * irq_bus_sync_unlock are always there:
  *
- *   irq_bus_lock		take the bus lock, lock	first, if MSI_PARENT_BUS_LOCK
- *   irq_bus_sync_unlock	sync each dirty slot,	afterwards, the same
+ *   irq_bus_lock		take the bus lock, lock	-
+ *   irq_bus_sync_unlock	sync each dirty slot,	-
  *				unlock, release the
  *				bus lock
- *
- * The parent's bus lock is the outer one, so that a slot which is masked is masked
- * in the device before the parent does away with anything. An interrupt which
- * comes in before the parent is done with unmasking is kept by the parent.
  *
  * Invariants:
  *
  *   - The write_msg, mask and unmask of a direct store are invoked with the
  *     interrupt descriptor lock held and interrupts disabled.
- *   - Of a deferred store nothing but masking is recorded without the bus lock. Its
+ *   - A deferred store records only masking without the bus lock. Its
  *     message does not depend on the affinity, and the kernel does not manage the
- *     affinity of its interrupts, which would shut them down on a CPU which goes
+ *     affinity of its interrupts, which would shut them down on a CPU that goes
  *     offline. See msi_deferred.c for what becomes of it.
- *   - A slot which has no interrupt, or one which is not activated, is masked, or
+ *   - A slot that has no interrupt, or one that is not activated, is masked, or
  *     has no message if the store cannot mask.
  *   - Interrupts are never probed: probe_irq_on() would start each one that is not
  *     requested, without the bus lock, and take a vector for it.
@@ -71,16 +67,13 @@
  *     has lost its state.
  *   - msi_slot::msg and msi_slot::masked are what the device should have. The
  *     bus takes care of that when the device is shut down, loses its state or
- *     gets it back.
+ *     is restored.
  */
 #include <linux/device.h>
 #include <linux/irq.h>
 #include <linux/irqdomain.h>
-#include <linux/module.h>
 #include <linux/msi.h>
 #include <linux/slab.h>
-
-#include <asm/sections.h>
 
 #include <trace/events/msi.h>
 
@@ -160,119 +153,43 @@ static void msi_slot_record_msg(struct irq_data *data, struct msi_msg *msg)
 
 static struct msi_dev_store *irq_data_to_store(struct irq_data *data)
 {
-	struct msi_slot *slot = data->chip_data;
+	struct msi_slot *slot = READ_ONCE(data->chip_data);
 
-	return container_of(slot->storage, struct msi_dev_store, storage);
-}
-
-static bool msi_store_has_bus_lock(const struct msi_dev_store *store)
-{
-	return store->deferred || store->tmpl->ops->lock;
-}
-
-/**
- * msi_store_lock - Start a batch of changes in a store
- * @store:	The store
- *
- * Context: Task context, can sleep. Nests inside of the lock of the store.
- */
-void msi_store_lock(struct msi_dev_store *store)
-{
-	if (msi_store_has_bus_lock(store))
-		msi_store_lock_if(store, true);
-	else
-		WRITE_ONCE(store->owner, current);
-}
-
-/**
- * msi_store_sync_unlock - Carry out what is left of a batch of changes and end it
- * @store:	The store
- *
- * Context: Task context, can sleep.
- *
- * Return: 0 if all slots which were added in the batch are in the device, or the error
- * code of the first one which is not
- */
-int msi_store_sync_unlock(struct msi_dev_store *store)
-{
-	if (store->deferred)
-		return msi_deferred_sync_unlock(store);
-	if (store->tmpl->ops->lock)
-		msi_store_end(store);
-	else
-		WRITE_ONCE(store->owner, NULL);
-	return 0;
+	return slot ? container_of(slot->storage, struct msi_dev_store, storage) : NULL;
 }
 
 /*
  * The interrupt can be freed while this waits, see msi_device_domain_drop_chip(). It has
  * no chip then that could release the lock.
  */
-static bool msi_slot_bus_take(struct irq_data *data)
-{
-	struct msi_slot *slot = READ_ONCE(data->chip_data);
-	struct msi_dev_store *store;
-
-	if (!slot)
-		return false;
-
-	store = container_of(slot->storage, struct msi_dev_store, storage);
-	if (!msi_store_has_bus_lock(store))
-		return true;
-	msi_store_lock_if(store, true);
-	if (READ_ONCE(data->chip)->irq_bus_sync_unlock)
-		return true;
-	msi_store_sync_unlock(store);
-	return false;
-}
-
-/*
- * The interrupt can also have been without a chip when its bus lock was to be taken, as
- * debugfs shows it from the start. There is nobody to tell of a failure, which was logged
- * and is tried again.
- */
-static bool msi_slot_bus_release(struct irq_data *data)
+static void msi_slot_bus_lock(struct irq_data *data)
 {
 	struct msi_dev_store *store = irq_data_to_store(data);
 
-	if (!msi_store_has_bus_lock(store))
-		return true;
-	if (READ_ONCE(store->owner) != current)
-		return false;
-	msi_store_sync_unlock(store);
-	return true;
+	if (!store)
+		return;
+
+	msi_store_lock_if(store, true);
+	if (!READ_ONCE(data->chip)->irq_bus_sync_unlock)
+		msi_store_sync_unlock(store);
 }
 
-static void msi_slot_bus_lock(struct irq_data *data)
-{
-	msi_slot_bus_take(data);
-}
-
+/*
+ * debugfs exposes an interrupt before its chip and slot are set, so the caller may not hold
+ * the lock. A failure was logged and is tried again, so it is not
+ * returned.
+ */
 static void msi_slot_bus_sync_unlock(struct irq_data *data)
 {
-	msi_slot_bus_release(data);
-}
+	struct msi_dev_store *store = irq_data_to_store(data);
 
-static void msi_slot_bus_lock_parent(struct irq_data *data)
-{
-	struct irq_data *parent = data->parent_data;
-
-	parent->chip->irq_bus_lock(parent);
-	if (!msi_slot_bus_take(data))
-		parent->chip->irq_bus_sync_unlock(parent);
-}
-
-static void msi_slot_bus_sync_unlock_parent(struct irq_data *data)
-{
-	struct irq_data *parent = data->parent_data;
-
-	if (msi_slot_bus_release(data))
-		parent->chip->irq_bus_sync_unlock(parent);
+	if (store && READ_ONCE(store->owner) == current)
+		msi_store_sync_unlock(store);
 }
 
 static int msi_slot_update_msg(struct irq_data *data)
 {
-	/* Parents which support level type messages write the second one too */
+	/* Parents that support level type messages write the second one too */
 	struct msi_msg msg[2] = { };
 	int ret;
 
@@ -330,14 +247,13 @@ static int msi_set_wake_parent(struct irq_data *data, unsigned int on)
 	return irq_chip_set_wake_parent(data, on);
 }
 
-/* The function which owns the table at the top of this file */
+/* The function that owns the table at the top of this file */
 static void msi_device_domain_init_chip(struct msi_device_domain *dd,
 					const struct msi_storage_template *tmpl,
 					const struct msi_parent_ops *pops)
 {
 	bool mask_parent = pops->flags & MSI_PARENT_MASK;
 	bool can_mask = !(tmpl->flags & MSI_STORAGE_NO_MASK);
-	bool bus_lock = tmpl->ops->sync || tmpl->ops->lock;
 	const struct msi_chip_part *part;
 	struct irq_chip *chip = &dd->chip;
 
@@ -351,10 +267,7 @@ static void msi_device_domain_init_chip(struct msi_device_domain *dd,
 	chip->irq_unmask = part->unmask[mask_parent];
 	chip->irq_write_msi_msg = part->write_msg;
 
-	if (pops->flags & MSI_PARENT_BUS_LOCK) {
-		chip->irq_bus_lock = msi_slot_bus_lock_parent;
-		chip->irq_bus_sync_unlock = msi_slot_bus_sync_unlock_parent;
-	} else if (bus_lock) {
+	if (tmpl->ops->sync || tmpl->ops->lock) {
 		chip->irq_bus_lock = msi_slot_bus_lock;
 		chip->irq_bus_sync_unlock = msi_slot_bus_sync_unlock;
 	}
@@ -400,7 +313,7 @@ static void msi_device_domain_deactivate(struct irq_domain *domain,
  * @irq:	The interrupt, which is not activated any more
  *
  * The interrupt core does the same later, without the bus lock. A task that waits for
- * that lock would not find the callback then which releases it. The MSI descriptor is
+ * that lock would not find the callback then that releases it. The MSI descriptor is
  * taken as well, so that the slot is not written again after it was freed.
  *
  * Context: Task context. The bus lock of the store must be held, if it has one.
@@ -437,8 +350,7 @@ void msi_device_domain_clear(struct irq_data *data)
  * msi_slot_clear - Leave no message in a slot whose interrupt is about to be freed
  * @slot:	The slot, of a deferred store
  *
- * An interrupt which was never requested has got its message early, but is not
- * activated.
+ * An interrupt that was never requested has its message, but is not activated.
  *
  * Context: Task context. The bus lock of the store must be held.
  */
@@ -471,8 +383,8 @@ void msi_slot_restore(struct msi_slot *slot)
 }
 
 /*
- * The slot of the interrupt which comes so many after the first one of a descriptor.
- * It is one of the same descriptor, or of the one that has the index.
+ * Slot @i of a descriptor. Beyond the slots of @desc it is the slot of the descriptor
+ * with the index of @desc plus @i.
  */
 static struct msi_slot *msi_device_domain_slot(struct msi_desc *desc, unsigned int i)
 {
@@ -506,10 +418,10 @@ static int msi_device_domain_alloc(struct irq_domain *domain, unsigned int virq,
 		slot = msi_device_domain_slot(info->desc, i);
 		if (WARN_ON_ONCE(!slot))
 			goto free_irqs;
-		/* Takes the bus lock of the chip, so before there is one */
+		/* Takes the bus lock of the chip, so before the chip is set */
 		if (pops->handler)
 			__irq_set_handler(virq + i, pops->handler, 0, pops->handler_name);
-		/* Before there is a chip: without one, probe_irq_on() skips it */
+		/* Before the chip is set: without one, probe_irq_on() skips it */
 		irq_set_noprobe(virq + i);
 		ret = irq_domain_set_hwirq_and_chip(domain, virq + i, hwirq + i,
 						    &dd->chip, slot);
@@ -533,262 +445,6 @@ static const struct irq_domain_ops msi_device_domain_ops = {
 	.deactivate	= msi_device_domain_deactivate,
 };
 
-/* What is wrong with a template, NULL if nothing is */
-static const char *msi_template_error(const struct msi_storage_template *tmpl,
-				      unsigned int id, unsigned int size)
-{
-	const struct msi_storage_ops *ops = tmpl->ops;
-
-	if (!tmpl->name)
-		return "it has no name";
-	if (!ops)
-		return "it has no storage ops";
-	if (!tmpl->requires)
-		return "it does not say what it requires of the parent domain";
-	if (tmpl->flags & ~MSI_STORAGE_FLAGS)
-		return "it has flags which do not exist";
-	if (!ops->lock != !ops->unlock)
-		return "the storage ops have only one of lock and unlock";
-	if (ops->complete && !ops->sync)
-		return "the storage ops complete what they do not post";
-	if (ops->sync) {
-		if (ops->write_msg || ops->mask || ops->unmask)
-			return "the storage ops are both direct and deferred";
-		if (tmpl->flags & MSI_STORAGE_NO_MASK)
-			return "the slots of a deferred store have to be maskable";
-	} else if (tmpl->flags & MSI_STORAGE_DRIVER_RESTORE) {
-		return "it waits for the driver and is not deferred";
-	} else if (!ops->write_msg) {
-		return "the storage ops cannot write a message";
-	} else if (tmpl->flags & MSI_STORAGE_NO_MASK) {
-		if (ops->mask || ops->unmask)
-			return "the storage ops can mask and it says that they cannot";
-		if (ops->set_cookie)
-			return "the storage ops change the cookie of a slot that is not masked";
-		if (tmpl->requires & MSI_PARENT_PCI_IMS)
-			return "the slots of an IMS have to be maskable";
-	} else if (!ops->mask || !ops->unmask) {
-		return "the storage ops cannot mask and unmask a slot";
-	}
-	if (!size)
-		return "it has no slots";
-	if (size > MSI_MAX_INDEX || (tmpl->size && size > tmpl->size))
-		return "it has more slots than can be handled";
-	/* Its descriptors come and go without the bus lock, see msi_add_msi_desc() */
-	if (id == MSI_DEFAULT_STORE && (ops->sync || ops->lock))
-		return "a default store can't be deferred or locked";
-	return NULL;
-}
-
-static void msi_template_refused(struct device *dev, const struct msi_storage_template *tmpl,
-				 const char *error)
-{
-	dev_err(dev, "%s: Invalid message store: %s\n", tmpl->name ?: "(null)", error);
-}
-
-/*
- * Template and ops exist as long as the module that is pinned for them. In the kernel
- * itself they are in read only memory, so that nobody changes them after the checks
- * above. In a module that depends on the architecture: constants with relocations can
- * be in .data.rel.ro, which is loaded as writable data.
- */
-static const char *msi_template_place_error(const struct msi_storage_template *tmpl)
-{
-	unsigned long addr = (unsigned long)tmpl, ops = (unsigned long)tmpl->ops;
-	struct module *owner;
-	bool constant;
-
-	preempt_disable();
-	owner = __module_address(ops);
-	constant = owner ? within_module_core(addr, owner) && within_module_core(ops, owner) :
-			   is_kernel_rodata(addr) && is_kernel_rodata(ops);
-	preempt_enable();
-
-	if (!constant)
-		return "it or the storage ops are not constant";
-	return owner != tmpl->owner ? "its owner is not where the storage ops are" : NULL;
-}
-
-/* Why the parent cannot carry what comes out of the template, NULL if it can */
-static const char *msi_parent_error(const struct msi_storage_template *tmpl,
-				    const struct msi_parent_ops *pops)
-{
-	if (!tmpl->ops->sync)
-		return NULL;
-	if (!(pops->flags & MSI_PARENT_STABLE_MSG))
-		return "a deferred store requires that messages don't change with the affinity";
-	if (pops->chip_flags & IRQCHIP_MASK_ON_SUSPEND)
-		return "a deferred store can't be masked late in suspend";
-	return NULL;
-}
-
-/*
- * The storage ops of a direct store whose slots must not be accessed: The core records what
- * it has to carry out in msi_slot_restore(). The slot is not dirty any more then.
- */
-static const struct msi_storage_ops *msi_template_ops(const struct msi_storage *storage)
-{
-	return container_of(storage, struct msi_dev_store, storage)->tmpl->ops;
-}
-
-static void msi_quiet_write_msg(struct msi_storage *storage, struct msi_slot *slot,
-				const struct msi_msg *msg)
-{
-	if (!slot->dirty)
-		msi_template_ops(storage)->write_msg(storage, slot, msg);
-}
-
-static void msi_quiet_mask(struct msi_storage *storage, struct msi_slot *slot)
-{
-	if (!slot->dirty)
-		msi_template_ops(storage)->mask(storage, slot);
-}
-
-static void msi_quiet_unmask(struct msi_storage *storage, struct msi_slot *slot)
-{
-	if (!slot->dirty)
-		msi_template_ops(storage)->unmask(storage, slot);
-}
-
-/* The storage ops of a device that is gone, see msi_device_gone() */
-static int msi_gone_init_slot(struct msi_storage *storage, struct msi_slot *slot)
-{
-	return -ENODEV;
-}
-
-static int msi_gone_set_cookie(struct msi_storage *storage, struct msi_slot *slot,
-			       const union msi_instance_cookie *cookie)
-{
-	return -ENODEV;
-}
-
-static void msi_gone_write_msg(struct msi_storage *storage, struct msi_slot *slot,
-			       const struct msi_msg *msg)
-{
-}
-
-static void msi_gone_set_mask(struct msi_storage *storage, struct msi_slot *slot) { }
-
-static int msi_gone_sync(struct msi_storage *storage, struct msi_slot *slot,
-			 unsigned int what)
-{
-	return 0;
-}
-
-static int msi_gone_complete(struct msi_storage *storage, struct msi_slot *slot)
-{
-	return 0;
-}
-
-/**
- * msi_store_init - Make a message store from a template
- * @dev:	The device which has the store
- * @store:	The store, which has no template yet
- * @tmpl:	What to make the store from
- * @size:	Number of slots which the device has. 0 means @tmpl->size
- * @priv:	Private data for the storage ops
- *
- * Context: Task context, can sleep. The MSI lock of @dev must be held.
- *
- * Return: 0 on success, otherwise
- *	* %-ENODEV     - The owner of @tmpl is going away
- *	* %-EINVAL     - @tmpl or @size are invalid
- *	* %-ENOMEM     - Out of memory
- */
-int msi_store_init(struct device *dev, struct msi_dev_store *store,
-		   const struct msi_storage_template *tmpl, unsigned int size,
-		   void *priv)
-{
-	const char *error;
-	int ret;
-
-	lockdep_assert_held(&dev->msi.data->mutex);
-
-	if (!size)
-		size = tmpl->size;
-
-	error = msi_template_error(tmpl, store->id, size);
-	if (error) {
-		msi_template_refused(dev, tmpl, error);
-		return -EINVAL;
-	}
-
-	if (!try_module_get(tmpl->owner))
-		return -ENODEV;
-
-	/* Buses have the templates of default stores built in */
-	if (store->id != MSI_DEFAULT_STORE) {
-		error = msi_template_place_error(tmpl);
-		if (error) {
-			msi_template_refused(dev, tmpl, error);
-			module_put(tmpl->owner);
-			return -EINVAL;
-		}
-	}
-
-	store->storage.dev = dev;
-	store->storage.id = store->id;
-	store->storage.size = size;
-	store->storage.priv = priv;
-
-	store->quiet = *tmpl->ops;
-	store->quiet.is_masked = NULL;
-	store->quiet.write_msg = msi_quiet_write_msg;
-	if (tmpl->ops->mask)
-		store->quiet.mask = msi_quiet_mask;
-	if (tmpl->ops->unmask)
-		store->quiet.unmask = msi_quiet_unmask;
-
-	store->gone = *tmpl->ops;
-	store->gone.init_slot = msi_gone_init_slot;
-	store->gone.lock = NULL;
-	store->gone.is_masked = NULL;
-	if (tmpl->ops->set_cookie)
-		store->gone.set_cookie = msi_gone_set_cookie;
-	if (tmpl->ops->write_msg)
-		store->gone.write_msg = msi_gone_write_msg;
-	if (tmpl->ops->mask)
-		store->gone.mask = msi_gone_set_mask;
-	if (tmpl->ops->unmask)
-		store->gone.unmask = msi_gone_set_mask;
-	if (tmpl->ops->sync)
-		store->gone.sync = msi_gone_sync;
-	if (tmpl->ops->complete)
-		store->gone.complete = msi_gone_complete;
-
-	WRITE_ONCE(store->storage.ops, tmpl->ops);
-	/* msi_device_gone() exchanges the ops of a store that has a template */
-	smp_store_release(&store->tmpl, tmpl);
-
-	if (tmpl->ops->sync) {
-		ret = msi_deferred_init(store);
-		if (ret)
-			goto exit_store;
-	}
-	return 0;
-
-exit_store:
-	msi_store_exit(store);
-	return ret;
-}
-
-/**
- * msi_store_exit - Undo msi_store_init()
- * @store:	The store. It has no descriptors and no device domain any more
- *
- * The private data stays with the caller.
- *
- * Context: Task context, can sleep. The store is the default one and the MSI lock of the
- *	    device is held, or nobody finds the store any more.
- */
-void msi_store_exit(struct msi_dev_store *store)
-{
-	msi_deferred_exit(store);
-	module_put(store->tmpl->owner);
-	memset(&store->storage, 0, sizeof(store->storage));
-	store->tmpl = NULL;
-}
-
 /* handle_fasteoi_irq() and others load the chip before they take the lock */
 static void msi_device_domain_free(struct rcu_head *rcu)
 {
@@ -809,7 +465,7 @@ static void msi_device_domain_free(struct rcu_head *rcu)
  *	* %-EOPNOTSUPP - The parent domain cannot carry this kind of messages or of
  *	  store
  *	* %-ENOMEM     - Out of memory
- *	* Any error which the parent domain returns
+ *	* Any error that the parent domain returns
  */
 int msi_device_domain_create(struct msi_dev_store *store, struct irq_domain *parent)
 {
@@ -866,7 +522,7 @@ int msi_device_domain_create(struct msi_dev_store *store, struct irq_domain *par
 	if (!dd->domain)
 		goto free_fwnode;
 
-	/* Nobody can look it up. The node is known only here */
+	/* The node is only known here, so that no lookup finds it */
 	dd->domain->bus_token = tmpl->bus_token;
 
 	if (pops->prepare) {

@@ -4,7 +4,7 @@
  *
  * Storage ops are invoked from here with %CONFIG_MSI_STORAGE_DEBUG, and directly
  * without it. What is checked is the contract in &struct msi_storage_ops. An op
- * which breaks it is reported in the kernel log and counted, and as much of the
+ * that breaks it is reported in the kernel log and counted, and as much of the
  * damage as possible is undone, so that the report reaches the log.
  *
  * Whether an op did what it has to do can be seen only if the ops are able to

@@ -9,7 +9,7 @@
  *   - The bits from the size up to the end of the last word are set, so that a
  *     search never finds them.
  *
- * A word which has a free block of an order has free blocks of all smaller orders,
+ * A word that has a free block of an order has free blocks of all smaller orders,
  * as the halves of a block are blocks. How many orders it has says all about it.
  */
 #include <linux/bitmap.h>
@@ -47,7 +47,7 @@ static unsigned long hbitmap_blocks(unsigned long word, unsigned int order)
 
 /*
  * How many orders a word has free blocks of, from 0 on. This is most of what a change
- * costs, so there is no loop for the compiler to leave as it is.
+ * costs, so that no loop depends on the compiler.
  */
 static unsigned int hbitmap_nr_orders(unsigned long word)
 {
@@ -195,8 +195,8 @@ EXPORT_SYMBOL_GPL(hbitmap_find_block);
  * @count:	How many numbers, 1 or more
  *
  * The area starts at the lowest free number, if the ones that follow are free, else it
- * is a part of the lowest free block which can hold it. Only if there is no such block
- * then it is searched for in all of the bits, at a cost which grows with the number of
+ * is a part of the lowest free block that can hold it. Only if there is no such block
+ * then it is searched for in all of the bits, at a cost that grows with the number of
  * gaps.
  *
  * Context: Any. Serialized with changes

@@ -168,7 +168,7 @@ static void test_one_by_one(struct kunit *test)
 	model_assign(fix, 0, fix->size, 1);
 	check(test, fix);
 
-	/* The one which was freed is the one that is found */
+	/* The one that was freed is the one that is found */
 	for (i = 0; i < 100; i++) {
 		unsigned int nr = below(fix, fix->size);
 

@@ -496,7 +496,7 @@ static void part_growth(void)
 	for_each_device(dev)
 		if (dev->kind == NVME)
 			nvme += rounds_of(dev, rounds, 1);
-	/* What is freed with a delay goes, a leak stays. */
+	/* A delayed free makes up for it, a leak does not. */
 	do {
 		slabs_get(after);
 		grown = slabs_grown(before, after, smallest / 2, nvme);

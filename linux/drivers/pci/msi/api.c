@@ -4,17 +4,16 @@
  *
  * Words: A store is where a device keeps messages of one kind. PCI MSI and PCI
  * MSI-X are defined by the PCIe specification (r6.0, sec 7.7.1 and 7.7.2). An
- * IMS (Interrupt Message Store) is one which only the device defines, and a
+ * IMS (Interrupt Message Store) is one that only the device defines, and a
  * device can have several of them beside MSI-X. Each has slots, and each slot
  * holds the message of one interrupt.
  *
  * How messages get into an IMS is described by storage ops, see &struct
  * msi_storage_ops. They are not part of the device driver but belong into
- * drivers/irqchip. The driver gets interrupts from the store and is otherwise
- * not concerned.
+ * drivers/irqchip. The driver allocates interrupts from the store.
  *
- * None of the calls which enable, disable, allocate or free may be concurrent
- * with another one for the same device, with the exception of those which
+ * None of the calls that enable, disable, allocate or free may be concurrent
+ * with another one for the same device, with the exception of those that
  * allocate or free interrupts of an IMS, or a single one of MSI-X.
  */
 #include <linux/export.h>
@@ -40,7 +39,7 @@ int pci_msi_enabled(void)
 EXPORT_SYMBOL(pci_msi_enabled);
 
 /**
- * pci_msi_vec_count - Number of MSI vectors which a device can send
+ * pci_msi_vec_count - Number of MSI vectors that a device can send
  * @dev:	The PCI device
  *
  * That's the Multiple Message Capable field, PCIe r6.0, sec 7.7.1.2.
@@ -48,7 +47,7 @@ EXPORT_SYMBOL(pci_msi_enabled);
  * Context: Any context in which configuration space can be accessed.
  *
  * Return: A power of two from 1 to 32, -EINVAL if @dev has no MSI capability,
- * -ENODEV if it is gone
+ * -ENODEV if it was removed
  */
 int pci_msi_vec_count(struct pci_dev *dev)
 {
@@ -70,7 +69,7 @@ EXPORT_SYMBOL(pci_msi_vec_count);
  *
  * Context: Any context in which configuration space can be accessed.
  *
- * Return: 1 to 2048, -EINVAL if @dev has no MSI-X capability, -ENODEV if it is gone
+ * Return: 1 to 2048, -EINVAL if @dev has no MSI-X capability, -ENODEV if it was removed
  */
 int pci_msix_vec_count(struct pci_dev *dev)
 {
@@ -107,7 +106,7 @@ EXPORT_SYMBOL(pci_enable_msi);
  * pci_disable_msi - Disable MSI and free its vectors
  * @dev:	The PCI device
  *
- * For drivers which use pci_enable_msi(). Does nothing if MSI is not enabled.
+ * For drivers that use pci_enable_msi(). Does nothing if MSI is not enabled.
  * The interrupt must have been freed with free_irq(). @dev->irq is the INTx
  * interrupt afterwards.
  *
@@ -133,8 +132,8 @@ EXPORT_SYMBOL(pci_disable_msi);
  * @entries:	The indices of the entries to use, in ``entries[].entry``. The
  *		interrupt numbers are stored in ``entries[].vector``. NULL means the
  *		first entries of the table
- * @minvec:	Number of vectors which are required, at least 1
- * @maxvec:	Number of vectors which are desired, and size of @entries
+ * @minvec:	Number of vectors that are required, at least 1
+ * @maxvec:	Number of vectors that are desired, and size of @entries
  *
  * Drivers without need to choose should use pci_alloc_irq_vectors().
  *
@@ -154,7 +153,7 @@ EXPORT_SYMBOL(pci_enable_msix_range);
  * pci_disable_msix - Disable MSI-X and free its vectors
  * @dev:	The PCI device
  *
- * For drivers which use pci_enable_msix_range(). Does nothing if MSI-X is not
+ * For drivers that use pci_enable_msix_range(). Does nothing if MSI-X is not
  * enabled. The interrupts must have been freed with free_irq(). Frees also what
  * pci_msix_alloc_irq_at() has allocated.
  *
@@ -177,8 +176,8 @@ EXPORT_SYMBOL(pci_disable_msix);
 /**
  * pci_alloc_irq_vectors_affinity - Allocate interrupt vectors for a device
  * @dev:	The PCI device
- * @min_vecs:	Number of vectors which are required, at least 1
- * @max_vecs:	Number of vectors which are desired
+ * @min_vecs:	Number of vectors that are required, at least 1
+ * @max_vecs:	Number of vectors that are desired
  * @flags:	%PCI_IRQ_MSIX, %PCI_IRQ_MSI, %PCI_IRQ_LEGACY: the kinds to try, in
  *		this order. %PCI_IRQ_AFFINITY: spread the vectors over the CPUs,
  *		%PCI_IRQ_VIRTUAL: allow more vectors than the MSI-X table has
@@ -190,15 +189,15 @@ EXPORT_SYMBOL(pci_disable_msix);
  * Context: Task context, can sleep.
  *
  * Return: The number of vectors allocated, which can be less than @max_vecs,
- * otherwise the error of the last kind which was tried:
+ * otherwise the error of the last kind that was tried:
  *
  *	* %-ENOSPC - @dev or the platform has less than @min_vecs vectors
  *	* %-EINVAL - The kind is not supported by @dev, disabled for it, or a kind
  *	  of message signaled interrupts is enabled already
  *	* %-ERANGE - @max_vecs is less than @min_vecs
- *	* %-ENODEV - @dev is gone
+ *	* %-ENODEV - @dev was removed
  *	* %-ENOMEM - Out of memory
- *	* Any error which the interrupt domain returns
+ *	* Any error that the interrupt domain returns
  */
 int pci_alloc_irq_vectors_affinity(struct pci_dev *dev, unsigned int min_vecs,
 				   unsigned int max_vecs, unsigned int flags,
@@ -237,7 +236,7 @@ int pci_alloc_irq_vectors_affinity(struct pci_dev *dev, unsigned int min_vecs,
 			 * for the single interrupt case.
 			 */
 			if (affd)
-				irq_create_affinity_masks(1, affd);
+				kfree(irq_create_affinity_masks(1, affd));
 			pci_intx(dev, 1);
 			return 1;
 		}
@@ -251,7 +250,7 @@ EXPORT_SYMBOL(pci_alloc_irq_vectors_affinity);
  * pci_free_irq_vectors - Free the interrupt vectors of a device
  * @dev:	The PCI device
  *
- * Undoes pci_alloc_irq_vectors() and everything which pci_msix_alloc_irq_at()
+ * Undoes pci_alloc_irq_vectors() and everything that pci_msix_alloc_irq_at()
  * did since. The interrupts must have been freed with free_irq().
  *
  * Context: Task context, can sleep.
@@ -286,7 +285,7 @@ int pci_irq_vector(struct pci_dev *dev, unsigned int nr)
 EXPORT_SYMBOL(pci_irq_vector);
 
 /**
- * pci_irq_get_affinity - Get the affinity which a vector was allocated with
+ * pci_irq_get_affinity - Get the affinity that a vector was allocated with
  * @dev:	The PCI device
  * @nr:		The vector, as for pci_irq_vector()
  *
@@ -324,7 +323,7 @@ EXPORT_SYMBOL(pci_irq_get_affinity);
  * @dev:	The PCI device
  *
  * Writes messages, mask bits and the enable bit after the device has lost them, and
- * the slots of every IMS which does not need the driver for it, see
+ * the slots of every IMS that does not need the driver for it, see
  * pci_ims_store_resume(). pci_restore_state() calls this.
  *
  * Does not wait for a storage op that is in progress. The IMS is written after it then.
@@ -361,17 +360,17 @@ EXPORT_SYMBOL_GPL(pci_msix_can_alloc_dyn);
 /**
  * pci_msix_alloc_irq_at - Allocate an MSI-X vector while MSI-X is enabled
  * @dev:	The PCI device
- * @index:	The entry of the MSI-X table, or %MSI_ANY_INDEX for any which is free
+ * @index:	The entry of the MSI-X table, or %MSI_ANY_INDEX for any that is free
  * @affdesc:	Optional: Affinity of the interrupt. NULL means the default one
  *
  * MSI-X must have been enabled, with at least one vector, by
  * pci_alloc_irq_vectors() or pci_enable_msix_range(). The new vector is like one
- * which was allocated then: pci_irq_vector() finds it and pci_free_irq_vectors()
+ * that was allocated then: pci_irq_vector() finds it and pci_free_irq_vectors()
  * frees it, unless pci_msix_free_irq() did so before. The entry is masked until
  * the interrupt is requested.
  *
  * CPU vectors are assigned when the interrupt is requested. It's request_irq()
- * which fails with -ENOSPC when there are none left.
+ * that fails with -ENOSPC when there are none left.
  *
  * Context: Task context, can sleep. Takes the MSI lock of @dev.
  *
@@ -425,7 +424,7 @@ EXPORT_SYMBOL_GPL(pci_msix_alloc_irq_at);
  * pci_msix_free_irq - Free an MSI-X vector while MSI-X is enabled
  * @dev:	The PCI device
  * @map:	What pci_msix_alloc_irq_at() returned, or index and interrupt number
- *		of a vector which was allocated when MSI-X was enabled
+ *		of a vector that was allocated when MSI-X was enabled
  *
  * The interrupt must have been freed with free_irq(). MSI-X stays enabled even
  * when this was the last vector.
@@ -448,9 +447,9 @@ EXPORT_SYMBOL_GPL(pci_msix_free_irq);
 
 /**
  * pci_create_ims_store - Create an Interrupt Message Store for a device
- * @pdev:	The PCI device which has the store
+ * @pdev:	The PCI device that has the store
  * @tmpl:	What to make the store from
- * @size:	Number of slots which the device has. 0 means @tmpl->size
+ * @size:	Number of slots that the device has. 0 means @tmpl->size
  * @priv:	Private data for the storage ops. It belongs to the store if this
  *		succeeds and stays with the caller otherwise
  *
@@ -461,15 +460,15 @@ EXPORT_SYMBOL_GPL(pci_msix_free_irq);
  * MSI-X was enabled or disabled for @pdev, and independently of it.
  *
  * The driver has to remove the store with pci_remove_ims_store() before the
- * mappings which the storage ops use are gone. If it does not, then the store is
+ * mappings that the storage ops use are removed. If it does not, then the store is
  * removed with a warning when the driver is unbound. That's too late for the
  * mappings unless they are device managed and older than the store.
  *
  * A store survives that the device loses its state in D3 or by a reset, see
  * pci_ims_store_resume().
  *
- * A message which is stored behind the back of the platform has to make sense
- * to it. On x86 that requires interrupt remapping.
+ * The platform must accept messages whose place it does not know. On x86 that
+ * requires interrupt remapping.
  *
  * Context: Task context, can sleep. The first call for @pdev must not be
  *	    concurrent with the allocation of MSI or MSI-X vectors or with another
@@ -482,7 +481,7 @@ EXPORT_SYMBOL_GPL(pci_msix_free_irq);
  *	  What it lacks is in the kernel log
  *	* %-EINVAL     - @tmpl or @size are invalid. Why is in the kernel log
  *	* %-ENOMEM     - Out of memory
- *	* Any error which the parent interrupt domain returns
+ *	* Any error that the parent interrupt domain returns
  */
 int pci_create_ims_store(struct pci_dev *pdev, const struct msi_storage_template *tmpl,
 			 unsigned int size, void *priv)
@@ -502,7 +501,8 @@ int pci_create_ims_store(struct pci_dev *pdev, const struct msi_storage_template
 	}
 
 	ret = msi_create_store(&pdev->dev, tmpl, size, priv);
-	/* It was not there yet when the device was removed */
+	/* Either this sees the removal, or that sees the store, see pci_dev_set_io_state() */
+	smp_mb();
 	if (ret > 0 && pci_dev_is_disconnected(pdev))
 		pci_msi_gone(pdev);
 	return ret;
@@ -514,8 +514,8 @@ EXPORT_SYMBOL_NS_GPL(pci_create_ims_store, MSI_STORAGE);
  * @pdev:	The PCI device
  * @id:		Id of the store as returned by pci_create_ims_store()
  *
- * All interrupts of the store should have been freed. If there are any left,
- * they are freed, including the handlers with a warning.
+ * All interrupts of the store should have been freed. The remaining ones are freed
+ * with a warning, along with their handlers.
  *
  * Context: Task context, can sleep. Waits for handlers and for calls that use the store. Warns
  *	    and does nothing if called by a function of msi_on_each_desc().
@@ -553,11 +553,11 @@ EXPORT_SYMBOL_GPL(pci_remove_ims_store);
  *	* %-ENOSPC - The store or the interrupt remapping table is exhausted
  *	* %-ENOMEM - Out of memory or of Linux interrupt numbers
  *	* %-EOPNOTSUPP - @affdesc is a managed affinity, and the store cannot be changed
- *	  where the kernel manages it: on a CPU which goes offline
- *	* Any error which the store has for @icookie, or when it is told the message
+ *	  where the kernel manages it: on a CPU that goes offline
+ *	* Any error that the store has for @icookie, or when it is told the message
  *
  * CPU vectors are assigned when the interrupt is requested. It's request_irq()
- * which fails with -ENOSPC when there are none left.
+ * that fails with -ENOSPC when there are none left.
  */
 struct msi_map pci_ims_store_alloc_irq(struct pci_dev *pdev, unsigned int id,
 				       unsigned int index,
@@ -577,7 +577,7 @@ EXPORT_SYMBOL_GPL(pci_ims_store_alloc_irq);
  * @map:	What pci_ims_store_alloc_irq() returned
  *
  * The interrupt must have been freed with free_irq() before. The device has to be in
- * D0, or to lose its state before it is in D0 again: a store which is written at once
+ * D0, or to lose its state before it is in D0 again: a store that is written at once
  * is not told, and would go on to send the message.
  *
  * Context: Task context, can sleep.
@@ -595,7 +595,7 @@ EXPORT_SYMBOL_GPL(pci_ims_store_free_irq);
  * @icookie:	Optional: Cookie for the storage ops, depends on the store
  * @affdesc:	Optional: Affinity of the interrupt
  *
- * For devices which have one store. The slot is chosen by the core.
+ * For devices that have one store. The slot is chosen by the core.
  *
  * Context: Task context, can sleep.
  *
@@ -628,11 +628,11 @@ EXPORT_SYMBOL_GPL(pci_ims_free_irq);
 /**
  * pci_ims_store_alloc_irqs - Allocate several interrupts from a store at once
  * @pdev:	The PCI device
- * @id:		Id of the store as returned by the function which created it
+ * @id:		Id of the store as returned by the function that created it
  * @index:	Index of the slot of the first one, the others get those that follow it. Or
- *		%MSI_ANY_INDEX for any slots which are free
- * @min:	Number of interrupts which are required, at least 1
- * @max:	Number of interrupts which are desired
+ *		%MSI_ANY_INDEX for any slots that are free
+ * @min:	Number of interrupts that are required, at least 1
+ * @max:	Number of interrupts that are desired
  * @affd:	Optional: How to spread the interrupts over the CPUs. NULL means that
  *		all have the default affinity
  * @cookies:	Optional: @max cookies for the storage ops, in the order of @maps. Without,
@@ -641,7 +641,7 @@ EXPORT_SYMBOL_GPL(pci_ims_free_irq);
  *
  * Like pci_alloc_irq_vectors_affinity(). With @affd, pci_ims_store_get_affinity() has the
  * CPUs of each, and the kernel manages the affinity: An interrupt is shut down along with
- * the last of its CPUs. The store of a device which has to be told by commands can't do
+ * the last of its CPUs. The store of a device that has to be told by commands can't do
  * that, there the interrupts are spread and move to other CPUs.
  *
  * Cheaper than one by one, the more so the slower the store is.
@@ -656,10 +656,10 @@ EXPORT_SYMBOL_GPL(pci_ims_free_irq);
  *	* %-EINVAL - @min is 0 or greater than @max
  *	* %-ERANGE - From @index on the store has less than @min slots
  *	* %-EBUSY  - One of the slots from @index on, up to @max of them, is in use
- *	* %-ENOSPC - There are less than @min
+ *	* %-ENOSPC - Fewer than @min are available
  *	* %-EDEADLK - Called by a function of msi_on_each_desc()
  *	* %-ENOMEM - Out of memory or of Linux interrupt numbers
- *	* Any error which the store has for one of @cookies, or when it is told the
+ *	* Any error that the store has for one of @cookies, or when it is told the
  *	  messages
  */
 int pci_ims_store_alloc_irqs(struct pci_dev *pdev, unsigned int id, unsigned int index,
@@ -673,7 +673,7 @@ int pci_ims_store_alloc_irqs(struct pci_dev *pdev, unsigned int id, unsigned int
 EXPORT_SYMBOL_GPL(pci_ims_store_alloc_irqs);
 
 /**
- * pci_ims_store_get_affinity - Get the affinity which an interrupt was allocated with
+ * pci_ims_store_get_affinity - Get the affinity that an interrupt was allocated with
  * @pdev:	The PCI device
  * @id:		Id of the store
  * @index:	Index of the slot
@@ -701,7 +701,7 @@ EXPORT_SYMBOL_GPL(pci_ims_store_get_affinity);
  * @map:	What pci_ims_store_alloc_irq() or pci_ims_store_alloc_irqs() returned
  * @icookie:	The new cookie, or NULL for none
  *
- * The interrupt can be in use, and keeps handler and affinity. E.g. for a PASID which is
+ * The interrupt can be in use, and keeps handler and affinity. E.g. for a PASID that is
  * known only when a guest binds it. The slot is masked while the cookie changes, so a device
  * that keeps an event pending while it is masked loses none. When this returns, then the
  * device sends nothing with the old cookie any more. If the store is suspended then the
@@ -720,7 +720,7 @@ EXPORT_SYMBOL_GPL(pci_ims_store_get_affinity);
  *	* %-EOPNOTSUPP - The store cannot change cookies: A table or memory store without
  *	  PASIDs, or a command store without &ims_cmd_ops.set_cookie
  *	* %-EDEADLK - Called by a function of msi_on_each_desc()
- *	* Any error which the store has for @icookie, or when it is told
+ *	* Any error that the store has for @icookie, or when it is told
  */
 int pci_ims_store_set_cookie(struct pci_dev *pdev, unsigned int id, struct msi_map map,
 			     const union msi_instance_cookie *icookie)
@@ -799,7 +799,7 @@ EXPORT_SYMBOL_GPL(pci_ims_store_suspend);
  * @pdev:	The PCI device
  * @id:		Id of the store
  *
- * A device which was in D3cold, or was reset, has forgotten its slots. Those which
+ * A device that was in D3cold, or was reset, has forgotten its slots. Those that
  * the core can reach by itself it writes again as soon as the configuration space is
  * restored, and before the driver's resume() or reset_done() callback is invoked. If an
  * interrupt is being allocated, changed or freed then, it does so right after that. From
@@ -820,7 +820,7 @@ EXPORT_SYMBOL_GPL(pci_ims_store_suspend);
  * Return: 0 on success, -ENODEV if there is no such store or @pdev was removed, -EDEADLK if
  * called by a function of msi_on_each_desc(), -EIO if this does not wait and @pdev is being
  * suspended in an error state: the store stays suspended then. Otherwise the first error
- * which the device had. The core tries again in the background then
+ * that the device had. The core tries again in the background then
  */
 int pci_ims_store_resume(struct pci_dev *pdev, unsigned int id)
 {
@@ -844,7 +844,7 @@ EXPORT_SYMBOL_GPL(pci_ims_store_resume);
  *
  * Return: 0 on success, -ENODEV if there is no such store or @pdev was removed, -EINVAL if
  * @map is not an interrupt of the store, -EDEADLK if called by a function of
- * msi_on_each_desc(). Otherwise the error which the device had. The core tries again in the
+ * msi_on_each_desc(). Otherwise the error that the device had. The core tries again in the
  * background then
  */
 int pci_ims_store_restore_irq(struct pci_dev *pdev, unsigned int id, struct msi_map map)

@@ -25,7 +25,7 @@
 #include <linux/pci.h>
 
 #include "../pci.h"
-#include "../../../kernel/irq/msi_test.h"
+#include "../../../kernel/irq/tests/msi_test.h"
 #include "msi.h"
 
 #define PCI_TEST_BASE		0xe0010000

@@ -5,7 +5,7 @@
 /*
  * Ready made Interrupt Message Stores for PCI devices.
  *
- * A driver describes the slots of its device and gets a store, from which it
+ * A driver describes the slots of its device to create a store, from which it
  * allocates interrupts with pci_ims_store_alloc_irq(), see drivers/pci/msi/api.c. The
  * kinds differ in the place where the device keeps its messages:
  *
@@ -45,16 +45,16 @@ struct pci_dev;
  * @flags:	IMS_TABLE_* flags
  * @pasid_shift: Lowest bit of the PASID in the control word, with
  *		%IMS_TABLE_PASID. 0 otherwise
- * @mask:	The bit in the control word which masks the slot
- * @pasid_enable: The bit in the control word which makes the PASID valid, with
+ * @mask:	The bit in the control word that masks the slot
+ * @pasid_enable: The bit in the control word that makes the PASID valid, with
  *		%IMS_TABLE_PASID. 0 otherwise, or if there is no such bit
- * @live:	Bits of the control word of a table which both the device and a write change.
+ * @live:	Bits of the control word of a table that both the device and a write change.
  *		They are read before each write, and written back
- * @w1c:	Bits of the control word of a table which a write of 1 clears. They are
+ * @w1c:	Bits of the control word of a table that a write of 1 clears. They are
  *		written as 0
- * @pending:	Those of @live or @w1c which say that the slot has an event to send. They are
- *		cleared when the slot is allocated, so that nobody gets an event of the
- *		last owner
+ * @pending:	Those of @live or @w1c that say that the slot has an event to send. They are
+ *		cleared when the slot is allocated, so that its owner never sees an
+ *		event of the previous one
  *
  * Distances and offsets are in bytes, offsets from the start of the slot. All
  * fields are little endian. They are aligned to their size, which is 32 bits
@@ -64,7 +64,7 @@ struct pci_dev;
  * change of the slot writes that value back until the interrupt is freed.
  *
  * A device that sets a bit of @live between the read and the write loses it. If that can
- * be a pending bit of a slot that is unmasked then an event is lost: a bit which a write of 1
+ * be a pending bit of a slot that is unmasked then an event is lost: a bit that a write of 1
  * clears, or which a write does not change, has no such gap.
  */
 struct ims_table_layout {
@@ -99,16 +99,16 @@ struct ims_table_desc {
 
 /**
  * struct ims_mem_desc - Slots of a device in memory
- * @base:	Slot with index 0, in coherent memory which the driver keeps until the store
+ * @base:	Slot with index 0, in coherent memory that the driver keeps until the store
  *		is removed. The others follow at a distance of &ims_table_layout.stride.
  *		NULL if the cookie of each interrupt is the address of its slot
  * @length:	Length of the memory from @base on, in bytes. 0 without @base
- * @nr_slots:	Number of slots which the device can have
+ * @nr_slots:	Number of slots that the device can have
  * @first:	Number by which the device knows the slot with index 0. The others
  *		follow
  * @layout:	Layout of the slots. %IMS_TABLE_PASID requires @base, as there is one cookie.
  *		The device only reads slots in memory: It has no bits that it changes
- * @notify:	A register of 32 bits which takes the number of a slot that was
+ * @notify:	A register of 32 bits that takes the number of a slot that was
  *		changed, and which can be read. When a read from it has returned,
  *		then the device acts on what was in the slot when the register was
  *		written. Mapped like &ims_table_desc.base
@@ -171,9 +171,9 @@ struct ims_cmd {
  *		cookie, which it must accept
  *
  * They are invoked in task context and can sleep. They are serialized for one
- * store, but not for several ones. They must neither take a lock which is held
+ * store, but not for several ones. They must neither take a lock that is held
  * while an interrupt of the store is requested, freed, enabled or disabled, nor
- * do one of these. A command is gone when @complete returns. When the device is gone then
+ * do one of these. A command ends when @complete returns. After the device was removed
  * @complete is not invoked any more: do not keep a pointer to the command, and release what
  * @submit has taken for it after pci_remove_ims_store().
  *
@@ -191,8 +191,8 @@ struct ims_cmd_ops {
 #define IMS_CMD_MAX_DEPTH	4096U
 
 /**
- * struct ims_cmd_desc - Slots of a device which are changed by commands
- * @nr_slots:	Number of slots which the device has
+ * struct ims_cmd_desc - Slots of a device that are changed by commands
+ * @nr_slots:	Number of slots that the device has
  * @depth:	How many commands can be submitted before the first one is completed. 0 is the
  *		same as 1. More than %IMS_CMD_MAX_DEPTH are never submitted
  * @ops:	How commands get to the device. Must stay valid until the store is

@@ -5,7 +5,7 @@
 /*
  * For storage ops of PCI devices, which live in drivers/irqchip and nowhere else.
  *
- * A device driver gets a store from a function next to the ops, and never sees
+ * A device driver creates a store with a function next to the ops, and never sees
  * them. Two things keep it that way: This header cannot be included elsewhere,
  * and what it declares is exported in the symbol namespace MSI_STORAGE.
  */

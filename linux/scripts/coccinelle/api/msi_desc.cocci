@@ -6,7 +6,7 @@
 /// follow its changes.
 ///
 /// Use msi_on_each_desc(), msi_desc_irq(), msi_desc_index(), msi_get_msg() and
-/// msi_register_msg_notifier() of linux/msi_copy.h instead.
+/// msi_register_msg_notifier() of linux/msi_notify.h instead.
 ///
 //# What is reported:
 //#  - members of struct msi_desc are used outside of the core and the parents
@@ -16,7 +16,7 @@
 //#    used after the lock was dropped
 //#  - descriptors are looped over or looked for: msi_on_each_desc() does that
 //#
-//# Patch mode rewrites loops which do nothing but call a function for each
+//# Patch mode rewrites loops that do nothing but call a function for each
 //# descriptor, if msi_on_each_desc() does the same. It stops at any result but 0,
 //# positive ones included, and returns 0 if there is no descriptor. So the loop must
 //# stop at any result but 0, and its variable be 0 or unset before; or the function
@@ -31,7 +31,7 @@
 //# known by their path, see OURS below. That a message is read from the device
 //# is reported for parents as well.
 //#
-//# False positives: a bus or a hypervisor which is a parent outside of these
+//# False positives: a bus or a hypervisor that is a parent outside of these
 //# paths; the write_msi_msg callback of a platform device, which looks at the
 //# index of its descriptor; a message that is copied or read and used up at
 //# once. Those in the tree are listed, with the reason why they may stay, in

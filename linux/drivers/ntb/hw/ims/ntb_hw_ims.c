@@ -7,7 +7,7 @@
  *
  * There is nothing to lock: each operation is an access to one register, those of
  * doorbells set or clear single bits, and the window translations of a port belong
- * to the one client which is bound to it. So doorbells and scratchpads can be
+ * to the one client that is bound to it. So doorbells and scratchpads can be
  * accessed from any context, as clients do when the message of an interrupt changes.
  */
 
@@ -20,7 +20,7 @@
 #include <linux/pci.h>
 #include <linux/slab.h>
 
-#include <uapi/misc/ims_ntb_regs.h>
+#include "ims_ntb_regs.h"
 
 /* The first vectors are the driver's own, the others are left to ntb_msi */
 enum {
@@ -289,7 +289,7 @@ static int ims_ntb_spad_count(struct ntb_dev *ntb)
 	return IMS_NTB_NR_SPADS;
 }
 
-/* Clients take all ones for a scratchpad which can't be read */
+/* Clients take all ones for a scratchpad that can't be read */
 static u32 ims_ntb_spad_read(struct ntb_dev *ntb, int sidx)
 {
 	if (!ims_ntb_spad_valid(NTB_DEF_PEER_IDX, sidx))

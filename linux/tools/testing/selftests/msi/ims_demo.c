@@ -115,7 +115,7 @@ static int demo(int fd, unsigned int slots, bool fewer, unsigned int msix)
 	if (ret)
 		return fail("request of MSI-X", ret);
 
-	/* Fire first, so that the interrupt which is shown has arrived; tell later. */
+	/* Fire first, so that the interrupt that is shown has arrived; tell later. */
 	ret = fire_and_wait(fd, table, slots);
 	if (ret)
 		return ret;

@@ -249,7 +249,7 @@ TEST_F_TIMEOUT(ims, leftovers_table, MT_TEST_SECONDS)
 	EXPECT_EQ(other | IMS_TD_SLOT_CTRL_MASK, slot[0].ctrl);
 }
 
-/* Nor do those send any more which have no interrupt, as after a crash */
+/* Nor do those send any more that have no interrupt, as after a crash */
 TEST_F_TIMEOUT(ims, leftovers_masked, MT_TEST_SECONDS)
 {
 	const __u32 other = IMS_TD_SLOT_CTRL_PASID_EN;

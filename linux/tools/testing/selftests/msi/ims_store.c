@@ -819,7 +819,7 @@ TEST_F_TIMEOUT(ims, mask_many, MT_TEST_SECONDS)
 /*
  * Without a request to the contrary, masking waits until the interrupt comes
  * in, and the core raises it again later. It comes in where nobody can sleep, so
- * that a store which needs that is told later.
+ * that a store that needs that is told later.
  */
 TEST_F_TIMEOUT(ims, mask_lazy, MT_TEST_SECONDS)
 {

@@ -269,7 +269,7 @@ static bool mask_one(struct worker *w, unsigned int i)
 	struct slot *slot = &w->slots[i];
 
 	/*
-	 * The kernel doesn't remember that an interrupt is disabled which it shuts down
+	 * The kernel doesn't remember that an interrupt is disabled that it shuts down
 	 * with a CPU, and starts again.
 	 */
 	if (!slot->requested || slot->masked || slot->managed)

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <time.h>
 
-#include <misc/ims_testdev.h>
+#include "ims_testdev.h"
 
 /* The longest that anything is waited for. A bound, not a limit to meet. */
 #define MT_WAIT_SECONDS		60
