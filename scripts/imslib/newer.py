@@ -62,15 +62,11 @@ def get(config, files, additions, patches=()):
     return entry('kernel', kernel.name_of(f'{config}-{VERSION}', key), build)
 
 
-def fixes():
-    names = (PATCHES / 'series').read_text(encoding='utf-8').splitlines()
-    return [PATCHES / name for name in names if name and not name.startswith('#')]
-
-
 def boot_fixed(machine, log):
     """Boot 6.12 with its fixes. Returns a Verdict."""
     row = boot.machine_row(machine)
     base, tree, objects, _ = series.snapshot()
-    image = get(arch.config_for(row['arch'], 'fixes'), {}, {}, fixes()) / kernel.IMAGE
+    image = get(arch.config_for(row['arch'], 'fixes'), {}, {},
+                [patch.path for patch in series.load(PATCHES)]) / kernel.IMAGE
     initrd = initramfs.get(base, tree, objects, kind=row['arch']) / 'initramfs.cpio.gz'
     return boot.boot_image(row, image, initrd, 'nothing', log, label=f'{VERSION} on {machine}')

@@ -110,22 +110,23 @@ def patch_files(top=PATCHES):
 
 
 def load(top=PATCHES):
+    where = rel(top / 'series')
     names = [name for _, name in read_series(top)[1]]
     for name, count in Counter(names).items():
         if count > 1:
-            raise Fail(f'patches/6.1/series names {name} {count} times')
+            raise Fail(f'{where} names {name} {count} times')
     for name in names:
         if not (top / name).is_file():
-            raise Fail(f'patches/6.1/series names {name}, which is missing: restore it '
+            raise Fail(f'{where} names {name}, which is missing: restore it '
                        'from git')
     for path in patch_files(top):
         if str(path.relative_to(top)) not in names:
-            raise Fail(f'{rel(path)} is not named by patches/6.1/series: restore the '
+            raise Fail(f'{rel(path)} is not named by {where}: restore the '
                        'series from git, or remove the patch')
     patches = [Patch(top / name) for name in names]
     for part, count in Counter(part for part, _ in groupby(p.part for p in patches)).items():
         if count > 1:
-            raise Fail(f'patches/6.1/series has patches of {part} in {count} places')
+            raise Fail(f'{where} has patches of {part} in {count} places')
     return patches
 
 
