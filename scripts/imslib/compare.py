@@ -229,8 +229,12 @@ def fixed(base, machine):
     if machine not in FIXED:
         return []
     subject, path = FIXED[machine]
-    step = git('log', '--format=%H', '--fixed-strings', '--grep', subject,
-               f'{base.commit}..{series.make_tip(base)}', repo=base.repo).strip()
+    first, *_ = git('log', '--reverse', '--format=%H %s', f'{base.commit}..{series.make_tip(base)}',
+                    '--', path, repo=base.repo).splitlines()
+    step, found = first.split(' ', 1)
+    if found != subject:
+        raise Fail(f'{path}: the base would have {found!r} beside {subject!r}: make this the '
+                   'first step that changes the file')
     return [(path, f'{step}:{path}')]
 
 
