@@ -52,13 +52,13 @@ static void copied(struct holder *h)
 	msi_get_msg(h->irq, &h->msg); /* BAD: copy */
 }
 
-static int each(struct msi_desc *desc, void *arg)
+static int each(struct msi_map map, void *arg)
 {
 	struct holder *h = arg;
 
 	/* What the API gives, and whether there is a descriptor at all */
-	h->irq = msi_desc_irq(desc);
-	h->data = msi_desc_index(desc);
+	h->irq = map.virq;
+	h->data = map.index;
 	return !irq_get_msi_desc(h->irq);
 }
 

@@ -83,9 +83,9 @@ static void below_the_lock(struct device *dev, unsigned int irq)
 
 static int a_number(struct msi_desc *desc, struct holder *h)
 {
-	h->irq = msi_desc_irq(desc);
-	h->table[msi_desc_index(desc)].irq = msi_desc_irq(irq_get_msi_desc(h->irq));
-	return request_irq(msi_desc_irq(desc), handler, 0, "holder", h);
+	h->irq = irq_of(desc);
+	h->table[index_of(desc)].irq = irq_of(irq_get_msi_desc(h->irq));
+	return request_irq(irq_of(desc), handler, 0, "holder", h);
 }
 
 static bool whether_there_is_one(unsigned int irq)

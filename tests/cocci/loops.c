@@ -3,17 +3,17 @@
 
 static int program(struct msi_desc *desc, void *arg)
 {
-	return load(msi_desc_index(desc), arg);
+	return load(index_of(desc), arg);
 }
 
 static void show(struct msi_desc *desc, struct holder *h)
 {
-	print(h, msi_desc_irq(desc));
+	print(h, irq_of(desc));
 }
 
 static void forget(struct msi_desc *desc)
 {
-	drop(msi_desc_index(desc));
+	drop(index_of(desc));
 }
 
 static int stops(struct device *dev, struct holder *h)

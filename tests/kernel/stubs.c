@@ -78,9 +78,9 @@ int ims_stubs_ims(struct pci_dev *pdev, const struct ims_table_desc *desc)
 	return map.index + n;
 }
 
-static int ims_stubs_desc(struct msi_desc *desc, void *arg)
+static int ims_stubs_desc(struct msi_map map, void *arg)
 {
-	return msi_desc_irq(desc) + msi_desc_index(desc);
+	return map.virq + map.index;
 }
 
 int ims_stubs_copy(struct pci_dev *pdev, struct msi_msg_notifier *notifier)

@@ -331,12 +331,12 @@ static int ims_table_init_slot(struct msi_storage *storage, struct msi_slot *slo
 	int ret;
 
 	/* What has to be preserved of the control word could not be read */
-	if (storage->suspended || !ims_reachable(storage))
+	if (msi_storage_is_suspended(storage) || !ims_reachable(storage))
 		return -EIO;
 
 	slot->iobase = table->base + (size_t)slot->index * layout->stride;
 	ctrl = ims_table_read_ctrl(table, slot);
-	/* Neither could it during a function reset, of which drivers are not notified */
+	/* Neither could it if a reset has begun meanwhile */
 	if (PCI_POSSIBLE_ERROR(ctrl))
 		return -EIO;
 
@@ -371,8 +371,8 @@ static void ims_table_free_pasid_slot(struct msi_storage *storage, struct msi_sl
 	/* The core can have masked it while the slots were left alone */
 	slot->ctrl = ims_ctrl_mask(&table->format, slot->ctrl);
 	slot->ctrl &= ~(ims_pasid_mask(layout) | layout->pasid_enable);
-	if (storage->suspended || pci_dev_is_disconnected(to_pci_dev(storage->dev)) ||
-	    !ims_reachable(storage))
+	if (msi_storage_is_suspended(storage) ||
+	    pci_dev_is_disconnected(to_pci_dev(storage->dev)) || !ims_reachable(storage))
 		return;
 
 	ims_table_write_ctrl(table, slot, slot->ctrl);
@@ -688,7 +688,7 @@ static int ims_mem_init_slot(struct msi_storage *storage, struct msi_slot *slot)
 		addr = mem->base + (size_t)slot->index * layout->stride;
 	else if (!addr || !IS_ALIGNED((unsigned long)addr, ims_alignment(layout)))
 		return -EINVAL;
-	if (storage->suspended)
+	if (msi_storage_is_suspended(storage))
 		return -EIO;
 
 	slot->priv = addr;
@@ -720,7 +720,7 @@ static void ims_mem_free_pasid_slot(struct msi_storage *storage, struct msi_slot
 	/* The core can have masked it while the slots were left alone */
 	slot->ctrl = ims_ctrl_mask(&mem->format, slot->ctrl);
 	slot->ctrl &= ~(ims_pasid_mask(layout) | layout->pasid_enable);
-	if (storage->suspended || pci_dev_is_disconnected(to_pci_dev(storage->dev)))
+	if (msi_storage_is_suspended(storage) || pci_dev_is_disconnected(to_pci_dev(storage->dev)))
 		return;
 
 	ims_mem_write_ctrl(mem, slot, slot->ctrl);

@@ -38,7 +38,7 @@ static bool sample_reachable(struct msi_storage *storage)
 {
 	struct pci_dev *pdev = to_pci_dev(storage->dev);
 
-	return pdev->current_state == PCI_D0 && !storage->suspended &&
+	return pdev->current_state == PCI_D0 && !msi_storage_is_suspended(storage) &&
 	       !pci_dev_is_disconnected(pdev);
 }
 

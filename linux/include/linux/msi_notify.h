@@ -32,28 +32,16 @@ struct msi_msg_notifier {
 
 #ifdef CONFIG_GENERIC_MSI_IRQ
 int msi_on_each_desc(struct device *dev, unsigned int id, enum msi_desc_filter filter,
-		     int (*fn)(struct msi_desc *desc, void *arg), void *arg);
-unsigned int msi_desc_irq(const struct msi_desc *desc);
-unsigned int msi_desc_index(const struct msi_desc *desc);
+		     int (*fn)(struct msi_map map, void *arg), void *arg);
 int msi_get_msg(unsigned int irq, struct msi_msg *msg);
 int msi_register_msg_notifier(unsigned int irq, struct msi_msg_notifier *notifier);
 void msi_unregister_msg_notifier(unsigned int irq, struct msi_msg_notifier *notifier);
 #else
 static inline int msi_on_each_desc(struct device *dev, unsigned int id,
 				   enum msi_desc_filter filter,
-				   int (*fn)(struct msi_desc *desc, void *arg), void *arg)
+				   int (*fn)(struct msi_map map, void *arg), void *arg)
 {
 	return -ENODEV;
-}
-
-static inline unsigned int msi_desc_irq(const struct msi_desc *desc)
-{
-	return 0;
-}
-
-static inline unsigned int msi_desc_index(const struct msi_desc *desc)
-{
-	return 0;
 }
 
 static inline int msi_get_msg(unsigned int irq, struct msi_msg *msg)

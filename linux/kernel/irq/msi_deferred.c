@@ -12,7 +12,8 @@
  *   dirty	of a slot: the device has to be told something about it
  *   sync	tell the device, by the sync() callback of the store
  *   posted	of a slot: sync() has told the device, and complete() has not returned yet
- *   suspended	of a store: the device must not be accessed, changes only pile up
+ *   suspended	of a store, by the driver or while the bus resets the device: the device must
+ *		not be accessed, changes only pile up
  *
  * Locking:
  *
@@ -23,15 +24,15 @@
  *   is synced while it is waited for.
  *
  *   msi_deferred::dirty_lock, a raw spinlock, protects the lists of slots and
- *   msi_slot::next_masked, ::posted, ::dirty and ::dirty_node. It nests inside of the
+ *   msi_core_desc::next_masked, ::posted, ::dirty and ::dirty_node. It nests inside of the
  *   interrupt descriptor lock and nothing nests inside of it.
  *
  * Invariants:
  *
  *   - While a slot is posted, msi_slot::msg and ::masked do not change. What is recorded
  *     meanwhile makes the slot dirty again.
- *   - A slot is in the list of posted ones if msi_slot::posted is not zero. Otherwise it is
- *     in one of the two lists of dirty ones if and only if msi_slot::dirty is not zero.
+ *   - A slot is in the list of posted ones if msi_core_desc::posted is not zero. Otherwise it is
+ *     in one of the two lists of dirty ones if and only if msi_core_desc::dirty is not zero.
  *   - Without the bus lock no slot is posted.
  *   - A dirty slot is never left alone: The bus lock is held, a work item or, for
  *     one that has failed, the retry is queued, or the store is suspended.
@@ -111,24 +112,28 @@ static struct msi_deferred *msi_slot_deferred(const struct msi_slot *slot)
 
 static void msi_mark_dirty(struct msi_deferred *def, struct msi_slot *slot, u8 what)
 {
+	struct msi_core_desc *core = msi_slot_core(slot);
+
 	lockdep_assert_held(&def->dirty_lock);
 
-	if (slot->posted)
+	if (core->posted)
 		; /* Follows when it is completed */
-	else if (slot->dirty)
-		list_move_tail(&slot->dirty_node, &def->dirty);
+	else if (core->dirty)
+		list_move_tail(&core->dirty_node, &def->dirty);
 	else
-		list_add_tail(&slot->dirty_node, &def->dirty);
-	slot->dirty |= what;
+		list_add_tail(&core->dirty_node, &def->dirty);
+	core->dirty |= what;
 }
 
 static void msi_clear_dirty(struct msi_deferred *def, struct msi_slot *slot)
 {
+	struct msi_core_desc *core = msi_slot_core(slot);
+
 	lockdep_assert_held(&def->dirty_lock);
 
-	if (slot->dirty && !slot->posted)
-		list_del(&slot->dirty_node);
-	slot->dirty = 0;
+	if (core->dirty && !core->posted)
+		list_del(&core->dirty_node);
+	core->dirty = 0;
 }
 
 /**
@@ -146,7 +151,7 @@ void msi_deferred_init_slot(struct msi_slot *slot)
 	lockdep_assert_held(&def->store->bus_lock);
 
 	raw_spin_lock_irq(&def->dirty_lock);
-	slot->next_masked = true;
+	msi_slot_core(slot)->next_masked = true;
 	msi_mark_dirty(def, slot, MSI_SYNC_ALL | MSI_SYNC_NEW);
 	raw_spin_unlock_irq(&def->dirty_lock);
 }
@@ -184,7 +189,7 @@ void msi_deferred_try_again(struct msi_slot *slot)
 	lockdep_assert_held(&def->store->bus_lock);
 
 	raw_spin_lock_irq(&def->dirty_lock);
-	if (slot->dirty)
+	if (msi_slot_core(slot)->dirty)
 		msi_mark_dirty(def, slot, 0);
 	raw_spin_unlock_irq(&def->dirty_lock);
 }
@@ -199,20 +204,21 @@ void msi_deferred_try_again(struct msi_slot *slot)
 void msi_deferred_set_mask(struct msi_slot *slot, bool masked)
 {
 	struct msi_deferred *def = msi_slot_deferred(slot);
+	struct msi_core_desc *core = msi_slot_core(slot);
 	unsigned long flags;
 	bool orphan;
 
 	raw_spin_lock_irqsave(&def->dirty_lock, flags);
-	slot->next_masked = masked;
+	core->next_masked = masked;
 	if (slot->masked != masked)
 		msi_mark_dirty(def, slot, MSI_SYNC_MASK);
-	else if (slot->dirty == MSI_SYNC_MASK)
+	else if (core->dirty == MSI_SYNC_MASK)
 		msi_clear_dirty(def, slot);
 	/*
 	 * The holder of the bus lock syncs when it releases it. An interrupt can come in
 	 * after that was done and find the task still the owner.
 	 */
-	orphan = slot->dirty && (!in_task() || READ_ONCE(def->store->owner) != current);
+	orphan = core->dirty && (!in_task() || READ_ONCE(def->store->owner) != current);
 	raw_spin_unlock_irqrestore(&def->dirty_lock, flags);
 
 	trace_msi_mask(slot, masked);
@@ -245,30 +251,32 @@ void msi_deferred_set_msg(struct msi_slot *slot, const struct msi_msg *msg)
 }
 
 /* Post the first dirty slot, if any, if the device can be accessed */
-static struct msi_slot *msi_post_first(struct msi_deferred *def)
+static struct msi_core_desc *msi_post_first(struct msi_deferred *def)
 {
-	struct msi_slot *slot = NULL;
+	struct msi_core_desc *core = NULL;
+	struct msi_slot *slot;
 
 	raw_spin_lock_irq(&def->dirty_lock);
 	if (!msi_store_is_suspended(def->store))
-		slot = list_first_entry_or_null(&def->dirty, struct msi_slot, dirty_node);
-	if (slot) {
-		slot->posted = slot->dirty;
-		slot->dirty = 0;
-		slot->masked = slot->next_masked || (def->hold && slot == def->chosen);
-		list_move_tail(&slot->dirty_node, &def->posted);
+		core = list_first_entry_or_null(&def->dirty, struct msi_core_desc, dirty_node);
+	if (core) {
+		slot = &core->desc.slot;
+		core->posted = core->dirty;
+		core->dirty = 0;
+		slot->masked = core->next_masked || (def->hold && slot == def->chosen);
+		list_move_tail(&core->dirty_node, &def->posted);
 	}
 	raw_spin_unlock_irq(&def->dirty_lock);
-	return slot;
+	return core;
 }
 
 /* It had no room. The device does not have what &msi_slot.masked says any more */
-static void msi_post_back(struct msi_deferred *def, struct msi_slot *slot)
+static void msi_post_back(struct msi_deferred *def, struct msi_core_desc *core)
 {
 	raw_spin_lock_irq(&def->dirty_lock);
-	slot->dirty |= slot->posted | MSI_SYNC_FORCE;
-	slot->posted = 0;
-	list_move(&slot->dirty_node, &def->dirty);
+	core->dirty |= core->posted | MSI_SYNC_FORCE;
+	core->posted = 0;
+	list_move(&core->dirty_node, &def->dirty);
 	raw_spin_unlock_irq(&def->dirty_lock);
 }
 
@@ -278,9 +286,10 @@ static void msi_post_back(struct msi_deferred *def, struct msi_slot *slot)
  * changed meanwhile. The content of the device is unknown then, so the next sync writes
  * everything.
  */
-static void msi_slot_synced(struct msi_deferred *def, struct msi_slot *slot, int err)
+static void msi_slot_synced(struct msi_deferred *def, struct msi_core_desc *core, int err)
 {
-	unsigned int what = slot->posted & (MSI_SYNC_MSG | MSI_SYNC_MASK);
+	unsigned int what = core->posted & (MSI_SYNC_MSG | MSI_SYNC_MASK);
+	struct msi_slot *slot = &core->desc.slot;
 	bool changed;
 
 	trace_msi_sync(slot, what, err);
@@ -288,22 +297,22 @@ static void msi_slot_synced(struct msi_deferred *def, struct msi_slot *slot, int
 		dev_err_ratelimited(slot->storage->dev, "%s: Slot %u was not updated: %pe\n",
 				    def->store->tmpl->name, slot->index, ERR_PTR(err));
 	else if (what & MSI_SYNC_MSG)
-		msi_msg_written(container_of(slot, struct msi_desc, slot), slot);
+		msi_msg_written(&core->desc, slot);
 
-	if (err && !(slot->posted & MSI_SYNC_FAILED)) {
+	if (err && !(core->posted & MSI_SYNC_FAILED)) {
 		/* It does not wait as long as another one that fails for long */
 		def->delay = MSI_RETRY_MIN;
 		mod_delayed_work(msi_wq, &def->retry, def->delay);
 	}
 
 	raw_spin_lock_irq(&def->dirty_lock);
-	changed = slot->dirty;
-	list_del(&slot->dirty_node);
-	slot->posted = 0;
+	changed = core->dirty;
+	list_del(&core->dirty_node);
+	core->posted = 0;
 	if (err)
-		slot->dirty |= MSI_SYNC_ALL | MSI_SYNC_FAILED;
-	if (slot->dirty)
-		list_add_tail(&slot->dirty_node, changed ? &def->dirty : &def->failed);
+		core->dirty |= MSI_SYNC_ALL | MSI_SYNC_FAILED;
+	if (core->dirty)
+		list_add_tail(&core->dirty_node, changed ? &def->dirty : &def->failed);
 	raw_spin_unlock_irq(&def->dirty_lock);
 }
 
@@ -315,7 +324,7 @@ static void msi_slot_synced(struct msi_deferred *def, struct msi_slot *slot, int
 static int msi_deferred_sync(struct msi_deferred *def, int *new)
 {
 	bool completes = def->store->tmpl->ops->complete, room = true, more = false;
-	struct msi_slot *slot;
+	struct msi_core_desc *core;
 	int ret = 0, err;
 
 	msi_store_begin_late(def->store);
@@ -327,33 +336,35 @@ static int msi_deferred_sync(struct msi_deferred *def, int *new)
 			cond_resched();
 		more = true;
 
-		slot = room && !list_empty(&def->dirty) ? msi_post_first(def) : NULL;
-		if (slot) {
-			err = msi_op_sync(slot, slot->posted & (MSI_SYNC_MSG | MSI_SYNC_MASK));
+		core = room && !list_empty(&def->dirty) ? msi_post_first(def) : NULL;
+		if (core) {
+			err = msi_op_sync(&core->desc.slot,
+					  core->posted & (MSI_SYNC_MSG | MSI_SYNC_MASK));
 			/* Is there one to wait for? */
-			if (err == -EAGAIN && !list_is_first(&slot->dirty_node, &def->posted)) {
-				msi_post_back(def, slot);
+			if (err == -EAGAIN && !list_is_first(&core->dirty_node, &def->posted)) {
+				msi_post_back(def, core);
 				room = false;
 				continue;
 			}
 			if (!err && completes)
 				continue;
 		} else {
-			slot = list_first_entry_or_null(&def->posted, struct msi_slot, dirty_node);
-			if (!slot)
+			core = list_first_entry_or_null(&def->posted, struct msi_core_desc,
+							dirty_node);
+			if (!core)
 				break;
-			err = msi_op_complete(slot);
+			err = msi_op_complete(&core->desc.slot);
 			room = true;
 		}
 
 		if (err) {
 			ret = ret ?: err;
-			if (slot->posted & MSI_SYNC_NEW)
+			if (core->posted & MSI_SYNC_NEW)
 				*new = *new ?: err;
 		}
-		if (slot == def->chosen)
+		if (&core->desc.slot == def->chosen)
 			def->chosen_err = err;
-		msi_slot_synced(def, slot, err);
+		msi_slot_synced(def, core, err);
 	}
 
 	if (list_empty(&def->failed))
@@ -422,13 +433,15 @@ int msi_deferred_set_cookie(struct msi_slot *slot, const union msi_instance_cook
 	struct msi_deferred *def = msi_slot_deferred(slot);
 	const union msi_instance_cookie old = slot->cookie;
 	bool had_cookie = slot->has_cookie;
+	bool masked;
 	int ret;
 
 	lockdep_assert_held(&def->store->bus_lock);
 
 	def->hold = true;
 	/* If it could not be masked before then it is tried once more */
-	ret = msi_sync_slot(def, slot, slot->masked && !slot->dirty ? 0 : MSI_SYNC_MASK);
+	masked = slot->masked && !msi_slot_core(slot)->dirty;
+	ret = msi_sync_slot(def, slot, masked ? 0 : MSI_SYNC_MASK);
 	if (ret)
 		goto release;
 
@@ -447,7 +460,7 @@ int msi_deferred_set_cookie(struct msi_slot *slot, const union msi_instance_cook
 release:
 	def->hold = false;
 	raw_spin_lock_irq(&def->dirty_lock);
-	if (slot->masked != slot->next_masked)
+	if (slot->masked != msi_slot_core(slot)->next_masked)
 		msi_mark_dirty(def, slot, MSI_SYNC_MASK);
 	raw_spin_unlock_irq(&def->dirty_lock);
 	return ret;
@@ -631,13 +644,13 @@ int msi_deferred_suspend(struct msi_dev_store *store, bool accessible)
 
 	if (!msi_mutex_lock_if(&store->bus_lock, wait))
 		return -EBUSY;
-	if (accessible && !store->storage.suspended && !wait && !msi_store_can_begin(store)) {
+	if (accessible && !msi_store_is_suspended(store) && !wait && !msi_store_can_begin(store)) {
 		/* The device is up to date, or has to stay until it is */
 		if (!list_empty(&def->dirty) || !list_empty(&def->failed)) {
 			mutex_unlock(&store->bus_lock);
 			return -EBUSY;
 		}
-	} else if (accessible && !store->storage.suspended) {
+	} else if (accessible && !msi_store_is_suspended(store)) {
 		/* The last that reaches the device. The log has it if one fails again */
 		msi_store_begin(store);
 		msi_deferred_splice_failed(def);
@@ -686,39 +699,37 @@ void msi_deferred_mark_slots(struct msi_dev_store *store)
  * Context: Task context, can sleep.
  *
  * Return: 0 if all slots are in the device, or will be when the storage op that waits for
- * this has returned. -EIO if the device was suspended as one that can't be accessed since
- * that op has begun. Otherwise the first error code that sync() returned
+ * this has returned or the bus has reset the device. -EIO if the device is being suspended as
+ * one that can't be accessed. Otherwise the first error code that sync() returned
  */
 int msi_deferred_resume(struct msi_dev_store *store)
 {
 	struct msi_deferred *def = store->deferred;
-	bool frozen;
-	int new;
+	bool locked, frozen;
+	int new, ret;
 
 	/* Mark all of it before a part can be synced */
 	msi_deferred_mark_slots(store);
 
-	if (!msi_store_lock_if(store, msi_store_can_wait(store, RPM_RESUMING))) {
-		raw_spin_lock_irq(&def->dirty_lock);
-		frozen = def->frozen;
-		if (!frozen)
-			WRITE_ONCE(store->storage.suspended, false);
-		raw_spin_unlock_irq(&def->dirty_lock);
-		if (frozen)
-			return -EIO;
-		queue_work(msi_wq, &def->work);
-		return 0;
-	}
-
+	locked = msi_store_lock_if(store, msi_store_can_wait(store, RPM_RESUMING));
 	raw_spin_lock_irq(&def->dirty_lock);
-	def->frozen = false;
-	WRITE_ONCE(store->storage.suspended, false);
+	frozen = def->frozen;
+	if (!frozen)
+		WRITE_ONCE(store->storage.suspended, false);
 	raw_spin_unlock_irq(&def->dirty_lock);
-	return __msi_deferred_sync_unlock(store, &new);
+
+	if (locked) {
+		ret = __msi_deferred_sync_unlock(store, &new);
+		return frozen ? -EIO : ret;
+	}
+	if (frozen)
+		return -EIO;
+	queue_work(msi_wq, &def->work);
+	return 0;
 }
 
 /**
- * msi_deferred_restore - Write everything again, unless the store is suspended
+ * msi_deferred_restore - Write everything again, unless the driver has suspended the store
  * @store:	The store
  *
  * Does not wait for the bus lock. If it is held, everything is written after it was
@@ -763,9 +774,9 @@ void msi_deferred_get_state(const struct msi_dev_store *store, struct msi_slot *
 		return;
 
 	raw_spin_lock_irqsave(&def->dirty_lock, flags);
-	*masked = slot->next_masked;
+	*masked = msi_slot_core(slot)->next_masked;
 	/* What the device is being told it does not have yet */
-	*dirty = slot->dirty | slot->posted;
+	*dirty = msi_slot_core(slot)->dirty | msi_slot_core(slot)->posted;
 	raw_spin_unlock_irqrestore(&def->dirty_lock, flags);
 }
 

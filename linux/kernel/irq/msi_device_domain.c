@@ -366,7 +366,7 @@ void msi_slot_clear(struct msi_slot *slot)
 
 /**
  * msi_slot_restore - Write a slot again after the device has lost its state
- * @slot:	The slot, of a direct store. From here on its changes reach the device
+ * @slot:	The slot, of a direct store. Its changes reach the device
  *
  * Context: The interrupt descriptor lock is held and interrupts are disabled.
  */
@@ -374,7 +374,6 @@ void msi_slot_restore(struct msi_slot *slot)
 {
 	bool can_mask = slot->storage->ops->mask;
 
-	slot->dirty = 0;
 	if (can_mask)
 		msi_op_mask(slot);
 	msi_op_write_msg(slot, &slot->msg);
@@ -455,7 +454,7 @@ static void msi_device_domain_free(struct rcu_head *rcu)
 }
 
 /**
- * msi_device_domain_create - Create the device domain of a message store
+ * msi_device_domain_attach - Create the device domain of a message store
  * @store:	The store, which has been initialized with msi_store_init()
  * @parent:	The MSI parent domain
  *
@@ -467,7 +466,7 @@ static void msi_device_domain_free(struct rcu_head *rcu)
  *	* %-ENOMEM     - Out of memory
  *	* Any error that the parent domain returns
  */
-int msi_device_domain_create(struct msi_dev_store *store, struct irq_domain *parent)
+int msi_device_domain_attach(struct msi_dev_store *store, struct irq_domain *parent)
 {
 	const struct msi_storage_template *tmpl = store->tmpl;
 	const struct msi_parent_ops *pops = parent->msi_parent_ops;
@@ -547,14 +546,14 @@ free_dd:
 }
 
 /**
- * msi_device_domain_remove - Remove the device domain of a message store
+ * msi_device_domain_detach - Remove the device domain of a message store
  * @store:	The store. All of its interrupts have been freed. It does not
  *		have to have a device domain
  *
  * Context: Task context, can sleep. The MSI lock of the device must be held,
  *	    or the device data is going away.
  */
-void msi_device_domain_remove(struct msi_dev_store *store)
+void msi_device_domain_detach(struct msi_dev_store *store)
 {
 	struct msi_device_domain *dd = store->devdom;
 	struct fwnode_handle *fwnode;

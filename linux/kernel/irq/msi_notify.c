@@ -35,35 +35,34 @@
 #include <linux/irq.h>
 #include <linux/irqdesc.h>
 #include <linux/msi_notify.h>
-#include <linux/sched.h>
 #include <linux/spinlock.h>
 
 #include "internals.h"
 
-/**
- * msi_is_walking - Check whether the caller is in msi_on_each_desc()
- * @dev:	Device to operate on
- *
- * For functions that allocate or free interrupts: they take a lock that the caller
- * holds then.
- *
- * Context: Any context.
- *
- * Return: True if the current task walks the descriptors of a store of @dev
- */
-bool msi_is_walking(struct device *dev)
+/* The first descriptor that matches, at or after @index. 1 if there is one, 0 if not */
+static int msi_find_map(struct device *dev, unsigned int id, enum msi_desc_filter filter,
+			unsigned long index, struct msi_map *map)
 {
 	struct msi_dev_store *store;
 	struct msi_device_data *md;
-	unsigned long id;
-	bool ret = false;
+	struct msi_desc *desc;
+	int ret = -ENODEV;
 
 	rcu_read_lock();
 	md = READ_ONCE(dev->msi.data);
-	if (md && atomic_read(&md->walkers)) {
-		xa_for_each(&md->stores, id, store)
-			ret |= READ_ONCE(store->walker) == current;
+	store = md ? xa_load(&md->stores, id) : NULL;
+	if (!store || READ_ONCE(store->dying))
+		goto unlock;
+
+	ret = 0;
+	xa_for_each_start(&store->descs, index, desc, index) {
+		/* Read once: the interrupt can be freed */
+		*map = (struct msi_map){ .index = index, .virq = READ_ONCE(desc->irq) };
+		ret = filter == MSI_DESC_ALL || !map->virq == (filter == MSI_DESC_NOTASSOCIATED);
+		if (ret)
+			break;
 	}
+unlock:
 	rcu_read_unlock();
 	return ret;
 }
@@ -74,95 +73,40 @@ bool msi_is_walking(struct device *dev)
  * @id:		Id of the store as returned by msi_create_store(), %MSI_DEFAULT_STORE for
  *		the one of PCI MSI or MSI-X
  * @filter:	Which descriptors
- * @fn:		The function. A return value other than 0 ends the walk
+ * @fn:		The function, called with the index of a descriptor and the first of its
+ *		interrupts, 0 if there is none. A return value other than 0 ends the walk
  * @arg:	Argument for @fn
  *
- * Visits the descriptors in the order of their indices. A descriptor is valid while
- * @fn runs for it, and must not be kept.
+ * Visits the descriptors in the order of their indices. One that is added or freed by @fn
+ * or by another task meanwhile is visited or not.
  *
- * @fn can sleep, and request and free handlers of the interrupts. It can't allocate or
- * free interrupts of @dev, create, remove, suspend or resume a store, or walk another
- * one: that fails with -EDEADLK, and what returns nothing warns and does nothing. It
- * must not wait for another task that does any of that.
+ * @fn is called without a lock, and can do anything that the caller can: sleep, request
+ * handlers, allocate and free interrupts, remove the store, walk another one. As with
+ * pci_irq_vector(), the caller ensures that interrupts are not freed while @fn uses them, and
+ * not being allocated if @fn requests them.
  *
- * Context: Task context, can sleep. Takes the MSI lock of @dev for the default store, and
- *	    the lock of any other one.
+ * Context: That of @fn, any context by itself.
  *
- * Return: The last return value of @fn, or 0 if no descriptor matches @filter.
- * Without a call of @fn:
- *
- *	* %-ENODEV  - @dev has no such store
- *	* %-EDEADLK - Called by such a function
+ * Return: The last return value of @fn, 0 if no descriptor matches @filter, -ENODEV if @dev
+ * has no such store
  */
 int msi_on_each_desc(struct device *dev, unsigned int id, enum msi_desc_filter filter,
-		     int (*fn)(struct msi_desc *desc, void *arg), void *arg)
+		     int (*fn)(struct msi_map map, void *arg), void *arg)
 {
-	struct msi_device_data *md = dev->msi.data;
-	struct msi_dev_store *store;
-	struct msi_desc *desc;
-	unsigned long index;
-	int ret = 0;
+	struct msi_map map;
+	int ret;
 
-	if (!md)
-		return -ENODEV;
-	if (msi_is_walking(dev))
-		return -EDEADLK;
-
-	/* A created store has to be named */
-	if (id == MSI_DEFAULT_STORE)
-		store = xa_load(&md->stores, id);
-	else
-		store = id == MSI_FIRST_STORE ? NULL : msi_store_get(dev, id);
-	if (!store)
-		return -ENODEV;
-
-	mutex_lock(store->guard);
-	WRITE_ONCE(store->walker, current);
-	atomic_inc(&md->walkers);
-	xa_for_each(&store->descs, index, desc) {
-		if (!msi_desc_match(desc, filter))
-			continue;
-		ret = fn(desc, arg);
+	ret = msi_find_map(dev, id, filter, 0, &map);
+	while (ret > 0) {
+		ret = fn(map, arg);
 		if (ret)
-			break;
+			return ret;
+		/* @fn can have removed the store */
+		ret = max(msi_find_map(dev, id, filter, map.index + 1UL, &map), 0);
 	}
-	atomic_dec(&md->walkers);
-	WRITE_ONCE(store->walker, NULL);
-	mutex_unlock(store->guard);
-	if (id != MSI_DEFAULT_STORE)
-		msi_store_put(store);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(msi_on_each_desc);
-
-/**
- * msi_desc_irq - Get the Linux interrupt number of a MSI descriptor
- * @desc:	The descriptor
- *
- * Context: Any context. In a function of msi_on_each_desc().
- *
- * Return: The number, of the first interrupt if there are several, or 0 if there is
- * none
- */
-unsigned int msi_desc_irq(const struct msi_desc *desc)
-{
-	return desc->irq;
-}
-EXPORT_SYMBOL_GPL(msi_desc_irq);
-
-/**
- * msi_desc_index - Get the index of a MSI descriptor in its store
- * @desc:	The descriptor
- *
- * Context: Any context. In a function of msi_on_each_desc().
- *
- * Return: The index, of the first message if there are several
- */
-unsigned int msi_desc_index(const struct msi_desc *desc)
-{
-	return desc->msi_index;
-}
-EXPORT_SYMBOL_GPL(msi_desc_index);
 
 static DEFINE_RAW_SPINLOCK(msi_notify_lock);
 
@@ -227,14 +171,13 @@ void msi_msg_written(struct msi_desc *desc, struct msi_slot *slot)
 }
 
 /* The device has not been told about the message yet. The bus lock is held */
-static bool msi_msg_is_pending(const struct msi_slot *slot)
+static bool msi_msg_is_pending(struct msi_desc *desc)
 {
-	return READ_ONCE(slot->dirty) & MSI_SYNC_MSG;
+	return READ_ONCE(msi_core_desc(desc)->dirty) & MSI_SYNC_MSG;
 }
 
 static int msi_notifier_add(struct msi_desc *desc, struct msi_msg_notifier *notifier)
 {
-	struct msi_slot *slot;
 	int ret = -EBUSY;
 	unsigned int i;
 
@@ -249,9 +192,8 @@ static int msi_notifier_add(struct msi_desc *desc, struct msi_msg_notifier *noti
 	 * to one of them sees the notifier.
 	 */
 	smp_mb();
-	for (i = 0; i < desc->nvec_used; i++) {
-		slot = msi_desc_slot(desc, i);
-		if (!msi_msg_is_pending(slot) && msi_tell_slot(desc, slot))
+	for (i = 0; i < desc->nvec_used && !msi_msg_is_pending(desc); i++) {
+		if (msi_tell_slot(desc, msi_desc_slot(desc, i)))
 			break;
 	}
 	ret = 0;
@@ -366,8 +308,7 @@ static int msi_read_slot(unsigned int irq, const struct msi_slot *slot, struct m
  * it, use msi_register_msg_notifier(). If a deferred store fails to take a message, this
  * is the message that it should have.
  *
- * The interrupt must not be freed meanwhile. The caller has allocated it, or is a
- * function of msi_on_each_desc().
+ * The caller ensures that the interrupt is not freed meanwhile.
  *
  * Context: Task context, can sleep. Takes the bus lock and the descriptor lock of @irq.
  *

@@ -223,7 +223,7 @@ int msi_debug_complete(struct msi_slot *slot)
 	ret = slot->storage->ops->complete(slot->storage, slot);
 	msi_leave(&ctx);
 	msi_check_result(&ctx, ret);
-	if (!ret && (slot->posted & MSI_SYNC_MASK))
+	if (!ret && (msi_slot_core(slot)->posted & MSI_SYNC_MASK))
 		msi_check_synced_mask(&ctx, slot);
 	return ret;
 }

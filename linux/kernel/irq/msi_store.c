@@ -18,6 +18,7 @@
 #include <linux/msi.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
+#include <linux/wait_bit.h>
 
 #include <asm/sections.h>
 
@@ -165,19 +166,19 @@ static const struct msi_storage_ops *msi_template_ops(const struct msi_storage *
 static void msi_quiet_write_msg(struct msi_storage *storage, struct msi_slot *slot,
 				const struct msi_msg *msg)
 {
-	if (!slot->dirty)
+	if (!msi_slot_core(slot)->dirty)
 		msi_template_ops(storage)->write_msg(storage, slot, msg);
 }
 
 static void msi_quiet_mask(struct msi_storage *storage, struct msi_slot *slot)
 {
-	if (!slot->dirty)
+	if (!msi_slot_core(slot)->dirty)
 		msi_template_ops(storage)->mask(storage, slot);
 }
 
 static void msi_quiet_unmask(struct msi_storage *storage, struct msi_slot *slot)
 {
-	if (!slot->dirty)
+	if (!msi_slot_core(slot)->dirty)
 		msi_template_ops(storage)->unmask(storage, slot);
 }
 
@@ -439,11 +440,11 @@ static void msi_store_free_desc_irqs(struct msi_dev_store *store, struct msi_des
 }
 
 /* The device domain and everything that came with the template */
-static void msi_reset_store(struct msi_dev_store *store)
+static void msi_store_teardown(struct msi_dev_store *store)
 {
 	struct msi_storage *storage = &store->storage;
 
-	msi_device_domain_remove(store);
+	msi_device_domain_detach(store);
 	if (!store->tmpl)
 		return;
 
@@ -517,12 +518,12 @@ int msi_default_store_setup(struct device *dev, const struct msi_storage_templat
 	    parent == present)
 		return 0;
 
-	msi_reset_store(store);
+	msi_store_teardown(store);
 	ret = msi_store_init(dev, store, tmpl, size, NULL);
 	if (ret || !parent)
 		return ret;
 
-	ret = msi_device_domain_create(store, parent);
+	ret = msi_device_domain_attach(store, parent);
 	if (ret)
 		msi_store_exit(store);
 	return ret;
@@ -604,8 +605,10 @@ static int msi_store_arm_desc(struct msi_dev_store *store, struct msi_desc *desc
 			     msi_store_vflags(store) | VIRQ_ACTIVATE);
 }
 
+/* From here on its changes reach the device */
 static void msi_write_slot(struct msi_desc *desc, struct msi_slot *slot)
 {
+	msi_core_desc(desc)->dirty = 0;
 	msi_slot_restore(slot);
 }
 
@@ -629,7 +632,7 @@ static void msi_store_disarm_desc(struct msi_dev_store *store, struct msi_desc *
 	msi_deactivate_desc_irqs(store->devdom->domain, desc);
 	if (store->deferred)
 		msi_slot_clear(&desc->slot);
-	else if (desc->slot.dirty && !msi_store_is_suspended(store))
+	else if (msi_core_desc(desc)->dirty && !msi_store_is_suspended(store))
 		msi_desc_write_slots(desc);
 	msi_device_domain_drop_chip(desc->irq);
 }
@@ -654,8 +657,10 @@ static void msi_store_free_descs(struct msi_dev_store *store, struct msi_desc **
 	lockdep_assert_held(store->guard);
 
 	msi_store_lock(store);
-	for (i = 0; i < count; i++)
+	for (i = 0; i < count; i++) {
 		msi_store_disarm_desc(store, descs[i]);
+		cond_resched();
+	}
 	msi_store_sync_unlock(store);
 
 	for (i = 0; i < count; i++) {
@@ -664,8 +669,10 @@ static void msi_store_free_descs(struct msi_dev_store *store, struct msi_desc **
 	}
 
 	msi_store_lock(store);
-	for (i = 0; i < count; i++)
+	for (i = 0; i < count; i++) {
 		msi_store_del_desc(store, descs[i]);
+		cond_resched();
+	}
 	msi_store_sync_unlock(store);
 }
 
@@ -854,6 +861,31 @@ static struct msi_desc *msi_store_find_irq(struct msi_dev_store *store, struct m
 	return desc;
 }
 
+/*
+ * Lock a created store to allocate or free interrupts, for which the device has to be
+ * accessed. While the bus resets it, wait until it is restored: nothing else would clear the
+ * slot of an interrupt that is freed, should the device keep it.
+ */
+static void msi_store_guard(struct msi_dev_store *store)
+{
+	bool *resetting = &store->storage.resetting;
+
+	mutex_lock(&store->lock);
+	while (READ_ONCE(*resetting)) {
+		mutex_unlock(&store->lock);
+		wait_var_event(resetting, !READ_ONCE(*resetting));
+		mutex_lock(&store->lock);
+	}
+}
+
+static void msi_store_end_reset(struct msi_dev_store *store)
+{
+	WRITE_ONCE(store->storage.resetting, false);
+	/* Pairs with the one in wait_var_event() */
+	smp_mb();
+	wake_up_var(&store->storage.resetting);
+}
+
 static void msi_store_free_locked(struct msi_dev_store *store, struct msi_map map)
 {
 	struct msi_desc *desc = msi_store_find_irq(store, map);
@@ -922,7 +954,6 @@ void msi_default_store_free_irq(struct device *dev, struct msi_map map)
  *	* %-ENOSPC - The store or the resources of the parent domain are exhausted
  *	* %-ENOMEM - Out of memory or of Linux interrupt numbers
  *	* %-EOPNOTSUPP - The affinity is a managed one and the store is deferred
- *	* %-EDEADLK - Called by a function of msi_on_each_desc()
  *	* Any error that the init_slot() or sync() callback of the store returns
  */
 struct msi_map msi_store_alloc_irq(struct device *dev, unsigned int id,
@@ -937,9 +968,6 @@ struct msi_map msi_store_alloc_irq(struct device *dev, unsigned int id,
 	};
 	struct msi_dev_store *store;
 
-	if (msi_is_walking(dev))
-		return (struct msi_map){ .index = -EDEADLK };
-
 	store = msi_store_get(dev, id);
 	if (!store)
 		return map;
@@ -947,7 +975,7 @@ struct msi_map msi_store_alloc_irq(struct device *dev, unsigned int id,
 	init_desc.msi_index = index;
 	msi_slot_set_cookie(&init_desc.slot, cookie);
 
-	mutex_lock(&store->lock);
+	msi_store_guard(store);
 	map = msi_store_alloc_locked(dev, store, &init_desc);
 	mutex_unlock(&store->lock);
 	msi_store_put(store);
@@ -969,14 +997,11 @@ void msi_store_free_irq(struct device *dev, unsigned int id, struct msi_map map)
 {
 	struct msi_dev_store *store;
 
-	if (WARN_ON_ONCE(msi_is_walking(dev)))
-		return;
-
 	store = msi_store_get(dev, id);
 	if (WARN_ON_ONCE(!store))
 		return;
 
-	mutex_lock(&store->lock);
+	msi_store_guard(store);
 	msi_store_free_locked(store, map);
 	mutex_unlock(&store->lock);
 	msi_store_put(store);
@@ -1007,7 +1032,7 @@ static int msi_store_alloc_maps(struct device *dev, struct msi_dev_store *store,
 	int i, ret;
 
 	req->init_desc.affinity = NULL;
-	mutex_lock(&store->lock);
+	msi_store_guard(store);
 	ret = msi_store_alloc_descs(dev, store, req, descs);
 	if (exact && ret > 0 && ret < req->max) {
 		msi_store_free_descs(store, descs, ret);
@@ -1093,8 +1118,6 @@ int msi_store_alloc_irqs(struct device *dev, unsigned int id, unsigned int index
 
 	if (!min || min > max)
 		return -EINVAL;
-	if (msi_is_walking(dev))
-		return -EDEADLK;
 
 	store = msi_store_get(dev, id);
 	if (!store)
@@ -1173,29 +1196,42 @@ const struct cpumask *msi_store_get_affinity(struct device *dev, unsigned int id
 void msi_store_free_irqs(struct device *dev, unsigned int id, const struct msi_map *maps,
 			 unsigned int count)
 {
-	struct msi_desc *descs[64];
+	struct msi_desc *few[16], **descs = few, *desc;
+	unsigned int size = ARRAY_SIZE(few);
 	struct msi_dev_store *store;
-	unsigned int i, n = 0;
-
-	if (WARN_ON_ONCE(msi_is_walking(dev)))
-		return;
+	unsigned int i, noio, n = 0;
 
 	store = msi_store_get(dev, id);
 	if (WARN_ON_ONCE(!store))
 		return;
 
-	mutex_lock(&store->lock);
+	if (count > size) {
+		/* As for msi_store_alloc_descs() */
+		noio = memalloc_noio_save();
+		descs = kvmalloc_array(count, sizeof(*descs), GFP_KERNEL | __GFP_NOWARN);
+		memalloc_noio_restore(noio);
+		if (descs)
+			size = count;
+		else
+			descs = few;
+	}
+
+	msi_store_guard(store);
 	for (i = 0; i < count; i++) {
-		descs[n] = msi_store_find_irq(store, maps[i]);
-		/* So that it is not found twice */
-		if (descs[n])
-			msi_erase_desc(store, descs[n++]->msi_index);
-		if (n == ARRAY_SIZE(descs) || i == count - 1) {
+		desc = msi_store_find_irq(store, maps[i]);
+		/* It stays where msi_lose_stores() finds it */
+		if (desc && !WARN_ON_ONCE(msi_core_desc(desc)->freeing)) {
+			msi_core_desc(desc)->freeing = true;
+			descs[n++] = desc;
+		}
+		if (n == size || i == count - 1) {
 			msi_store_free_descs(store, descs, n);
 			n = 0;
 		}
 	}
 	mutex_unlock(&store->lock);
+	if (descs != few)
+		kvfree(descs);
 	msi_store_put(store);
 }
 
@@ -1207,7 +1243,7 @@ static bool msi_store_is_gone(const struct msi_dev_store *store)
 /* Unless that is done later, see msi_store_set_quiet() */
 static void msi_slot_restore_now(struct msi_slot *slot)
 {
-	if (!slot->dirty)
+	if (!msi_slot_core(slot)->dirty)
 		msi_slot_restore(slot);
 }
 
@@ -1265,9 +1301,6 @@ static struct msi_desc *msi_store_get_irq(struct device *dev, unsigned int id,
 	struct msi_desc *desc = NULL;
 	int err = -ENODEV;
 
-	if (msi_is_walking(dev))
-		return ERR_PTR(-EDEADLK);
-
 	*store = msi_store_get(dev, id);
 	if (!*store)
 		return ERR_PTR(-ENODEV);
@@ -1303,7 +1336,6 @@ static struct msi_desc *msi_store_get_irq(struct device *dev, unsigned int id,
  *	* %-ENODEV     - @dev has no such store, or was removed
  *	* %-EINVAL     - @map is not an interrupt of the store
  *	* %-EOPNOTSUPP - The store cannot change cookies
- *	* %-EDEADLK    - Called by a function of msi_on_each_desc()
  *	* Any error that the set_cookie() or sync() callback of the store returns
  */
 int msi_store_set_cookie(struct device *dev, unsigned int id, struct msi_map map,
@@ -1338,7 +1370,6 @@ int msi_store_set_cookie(struct device *dev, unsigned int id, struct msi_map map
  *
  *	* %-ENODEV  - @dev has no such store, or was removed
  *	* %-EINVAL  - @map is not an interrupt of the store
- *	* %-EDEADLK - Called by a function of msi_on_each_desc()
  *	* Any error that the sync() callback of the store returns. The core tries again
  *	  later then
  */
@@ -1394,12 +1425,12 @@ static void msi_restore_slot(struct msi_desc *desc, struct msi_slot *slot)
 
 	/* With the descriptor lock, which suspension takes as well when it is marked */
 	if (!READ_ONCE(store->lost) && !msi_store_is_suspended(store))
-		msi_slot_restore(slot);
+		msi_write_slot(desc, slot);
 }
 
 static void msi_lose_slot(struct msi_desc *desc, struct msi_slot *slot)
 {
-	slot->dirty = MSI_SYNC_FORCE;
+	msi_core_desc(desc)->dirty = MSI_SYNC_FORCE;
 }
 
 /*
@@ -1437,7 +1468,7 @@ static void msi_store_write_slots(struct msi_dev_store *store)
 
 	msi_store_each_slot(store, msi_restore_slot, false);
 	xa_lock(&store->descs);
-	if (!store->lost && store->losses == losses)
+	if (!store->lost && !msi_store_is_suspended(store) && store->losses == losses)
 		cmpxchg(&store->storage.ops, &store->quiet, store->tmpl->ops);
 	xa_unlock(&store->descs);
 }
@@ -1510,7 +1541,9 @@ static int msi_direct_suspend(struct msi_dev_store *store)
 static void msi_direct_resume(struct msi_dev_store *store)
 {
 	WRITE_ONCE(store->storage.suspended, false);
-	WRITE_ONCE(store->lost, false);
+	/* After a reset msi_restore_stores() does that */
+	if (!READ_ONCE(store->storage.resetting))
+		WRITE_ONCE(store->lost, false);
 	msi_store_rewrite(store, msi_store_can_wait(store, RPM_RESUMING));
 }
 
@@ -1530,17 +1563,13 @@ static void msi_direct_resume(struct msi_dev_store *store)
  * Context: Task context, can sleep. Waits for allocations and changes that are being carried
  *	    out, unless run-time power management suspends @dev.
  *
- * Return: 0 on success, -ENODEV if @dev has no such store or was removed, -EDEADLK if called by
- * a function of msi_on_each_desc(), -EBUSY if that does not wait: the storage op can be
- * about to resume @dev, so that it has to stay
+ * Return: 0 on success, -ENODEV if @dev has no such store or was removed, -EBUSY if that does
+ * not wait: the storage op can be about to resume @dev, so that it has to stay
  */
 int msi_store_suspend(struct device *dev, unsigned int id, bool accessible)
 {
 	struct msi_dev_store *store;
 	int ret;
-
-	if (msi_is_walking(dev))
-		return -EDEADLK;
 
 	store = msi_store_get(dev, id);
 	if (!store)
@@ -1562,25 +1591,22 @@ int msi_store_suspend(struct device *dev, unsigned int id, bool accessible)
  * @id:		Id of the store
  *
  * For drivers of devices that have forgotten the slots. Messages and mask state of
- * all slots are in the device afterwards, or soon if this does not wait.
+ * all slots are in the device afterwards, or soon if this does not wait. While the bus resets
+ * @dev nothing is written: msi_restore_stores() does it.
  *
  * Context: Task context, can sleep. Waits for the changes that are being carried out,
  *	    unless a storage op calls it or run-time power management resumes @dev: an op
  *	    can wait for that. The slots are written when the op has returned then, and by
  *	    a work item if the storage ops have lock().
  *
- * Return: 0 on success, -ENODEV if @dev has no such store or was removed, -EDEADLK if called by
- * a function of msi_on_each_desc(), -EIO if a storage op calls this and @dev was suspended
- * meanwhile as one that cannot be accessed, so that the store stays suspended. Otherwise the
+ * Return: 0 on success, -ENODEV if @dev has no such store or was removed, -EIO if @dev is being
+ * suspended as one that cannot be accessed, so that the store stays suspended. Otherwise the
  * first error that the storage ops returned. The core tries again later then
  */
 int msi_store_resume(struct device *dev, unsigned int id)
 {
 	struct msi_dev_store *store;
 	int ret = 0;
-
-	if (msi_is_walking(dev))
-		return -EDEADLK;
 
 	store = msi_store_get(dev, id);
 	if (!store)
@@ -1623,28 +1649,54 @@ bool msi_has_created_stores(struct device *dev)
 /**
  * msi_lose_stores - Do not change slots before they are written again
  * @dev:	Device to operate on
+ * @reset:	The device is reset. It is not accessed before msi_restore_stores()
  *
  * For the bus, before it resets a device or before a device that has forgotten its stores
  * can be accessed. An interrupt can be unmasked at any time, and its slot would send a
  * message that is not there. That is put off until the slot is written, by
- * msi_restore_stores() or msi_store_resume(). A change of a deferred store is one of message
- * and mask state then, unless the driver suspends it.
+ * msi_restore_stores() or, without @reset, msi_store_resume(). A change of a deferred store is
+ * one of message and mask state then, unless the driver suspends it. Without @reset an
+ * interrupt that is freed meanwhile is masked in the device, which can have kept its slot.
  *
  * Does not wait for an allocation. What that writes before the device can be accessed is
  * written again as well.
  *
  * Context: Task context, can sleep. Takes the lock of each interrupt.
  */
-void msi_lose_stores(struct device *dev)
+void msi_lose_stores(struct device *dev, bool reset)
 {
 	unsigned long id = MSI_DEFAULT_STORE + 1;
 	struct msi_dev_store *store;
 
 	for (; (store = msi_store_get_range(dev, &id, ULONG_MAX)); id++) {
+		/* Where only the driver can write the slots, it suspends the store */
+		if (reset && !(store->tmpl->flags & MSI_STORAGE_DRIVER_RESTORE))
+			WRITE_ONCE(store->storage.resetting, true);
 		if (!store->deferred)
 			msi_store_set_quiet(store, true);
 		else if (!(store->tmpl->flags & MSI_STORAGE_DRIVER_RESTORE))
 			msi_deferred_mark_slots(store);
+		msi_store_put(store);
+	}
+}
+
+/**
+ * msi_end_reset - End what msi_lose_stores() has begun for a reset
+ * @dev:	Device to operate on
+ *
+ * For the bus, after msi_restore_stores(), or without it if the device does not respond. In
+ * the latter case slots are not written before the driver invokes msi_store_resume(), or the
+ * bus restores @dev.
+ *
+ * Context: Task context.
+ */
+void msi_end_reset(struct device *dev)
+{
+	unsigned long id = MSI_DEFAULT_STORE + 1;
+	struct msi_dev_store *store;
+
+	for (; (store = msi_store_get_range(dev, &id, ULONG_MAX)); id++) {
+		msi_store_end_reset(store);
 		msi_store_put(store);
 	}
 }
@@ -1670,6 +1722,7 @@ void msi_restore_stores(struct device *dev)
 
 	for (; (store = msi_store_get_range(dev, &id, ULONG_MAX)); id++) {
 		WRITE_ONCE(store->lost, false);
+		msi_store_end_reset(store);
 		if (store->tmpl->flags & MSI_STORAGE_DRIVER_RESTORE)
 			; /* Has to wait for the driver */
 		else if (store->deferred)
@@ -1757,14 +1810,16 @@ static void msi_free_actions(struct device *dev, struct msi_dev_store *store)
 }
 
 /* Free all interrupts of a store, which are not requested any more */
-static void msi_empty_store(struct msi_dev_store *store)
+static void msi_store_free_all_irqs(struct msi_dev_store *store)
 {
 	struct msi_desc *desc;
 	unsigned long index;
 
 	msi_store_lock(store);
-	xa_for_each(&store->descs, index, desc)
+	xa_for_each(&store->descs, index, desc) {
 		msi_store_disarm_desc(store, desc);
+		cond_resched();
+	}
 	msi_store_sync_unlock(store);
 
 	xa_for_each(&store->descs, index, desc) {
@@ -1773,8 +1828,10 @@ static void msi_empty_store(struct msi_dev_store *store)
 	}
 
 	msi_store_lock(store);
-	xa_for_each(&store->descs, index, desc)
+	xa_for_each(&store->descs, index, desc) {
 		msi_store_del_desc(store, desc);
+		cond_resched();
+	}
 	msi_store_sync_unlock(store);
 }
 
@@ -1794,7 +1851,7 @@ static struct msi_dev_store *msi_store_begin_removal(struct device *dev, unsigne
 }
 
 /* msi_device_gone() has to find the store as long as it has interrupts */
-static void msi_destroy_store(struct device *dev, struct msi_dev_store *store)
+static void __msi_remove_store(struct device *dev, struct msi_dev_store *store)
 {
 	msi_store_put(store);
 	wait_for_completion(&store->unused);
@@ -1802,12 +1859,12 @@ static void msi_destroy_store(struct device *dev, struct msi_dev_store *store)
 	msi_free_actions(dev, store);
 	/* While no slot is released, and so that those that were not masked are */
 	flush_work(&store->restore);
-	msi_empty_store(store);
+	msi_store_free_all_irqs(store);
 	msi_lock_descs(dev);
 	xa_erase(&dev->msi.data->stores, store->id);
-	msi_device_domain_remove(store);
+	msi_device_domain_detach(store);
 	msi_unlock_descs(dev);
-	msi_reset_store(store);
+	msi_store_teardown(store);
 	msi_free_store(store);
 }
 
@@ -1839,7 +1896,7 @@ static void msi_store_devres_release(struct device *dev, void *res)
 	store = msi_store_begin_removal(dev, dr->id);
 	if (store) {
 		dev_warn(dev, "%s was not removed by the driver\n", store->devdom->name);
-		msi_destroy_store(dev, store);
+		__msi_remove_store(dev, store);
 	}
 }
 
@@ -1871,7 +1928,6 @@ static int msi_store_devres_match(struct device *dev, void *res, void *data)
  *	  owner of @tmpl is going away
  *	* %-EOPNOTSUPP - The parent domain cannot carry this kind of messages
  *	* %-EINVAL     - @tmpl or @size are invalid
- *	* %-EDEADLK    - Called by a function of msi_on_each_desc()
  *	* %-ENOMEM     - Out of memory
  *	* Any error that the parent domain returns
  */
@@ -1882,9 +1938,6 @@ int msi_create_store(struct device *dev, const struct msi_storage_template *tmpl
 	struct msi_store_devres *dr;
 	struct msi_dev_store *store;
 	int ret;
-
-	if (msi_is_walking(dev))
-		return -EDEADLK;
 
 	ret = msi_setup_device_data(dev);
 	if (ret)
@@ -1916,7 +1969,7 @@ int msi_create_store(struct device *dev, const struct msi_storage_template *tmpl
 	if (ret)
 		goto erase_store;
 
-	ret = parent ? msi_device_domain_create(store, parent) : -ENODEV;
+	ret = parent ? msi_device_domain_attach(store, parent) : -ENODEV;
 	if (ret)
 		goto exit_store;
 	/* There can be many of them, and most are not in use */
@@ -1957,14 +2010,12 @@ void msi_remove_store(struct device *dev, unsigned int id)
 
 	if (WARN_ON_ONCE(!dev->msi.data || id == MSI_DEFAULT_STORE || id == MSI_FIRST_STORE))
 		return;
-	if (WARN_ON_ONCE(msi_is_walking(dev)))
-		return;
 
 	store = msi_store_begin_removal(dev, id);
 	if (WARN_ON_ONCE(!store))
 		return;
 
-	msi_destroy_store(dev, store);
+	__msi_remove_store(dev, store);
 	devres_destroy(dev, msi_store_devres_release, msi_store_devres_match, &id);
 }
 
@@ -1972,13 +2023,13 @@ void msi_remove_store(struct device *dev, unsigned int id)
  * The driver is unbound. A device domain with interrupts cannot be removed, so free
  * those that the driver has left.
  */
-void msi_release_store(struct device *dev, struct msi_dev_store *store)
+void msi_store_unbind(struct device *dev, struct msi_dev_store *store)
 {
 	if (store->devdom && !xa_empty(&store->descs)) {
 		dev_warn(dev, "Interrupts of %s were not freed by the driver\n",
 			 store->devdom->name);
 		msi_free_actions(dev, store);
-		msi_empty_store(store);
+		msi_store_free_all_irqs(store);
 	}
-	msi_reset_store(store);
+	msi_store_teardown(store);
 }

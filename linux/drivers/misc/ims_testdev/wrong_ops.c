@@ -143,7 +143,7 @@ static bool testdev_reachable(const struct msi_storage *storage)
 {
 	struct pci_dev *pdev = to_pci_dev(storage->dev);
 
-	return pdev->current_state == PCI_D0 && !storage->suspended &&
+	return pdev->current_state == PCI_D0 && !msi_storage_is_suspended(storage) &&
 	       !pci_dev_is_disconnected(pdev);
 }
 

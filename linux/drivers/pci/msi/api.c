@@ -116,8 +116,6 @@ void pci_disable_msi(struct pci_dev *dev)
 {
 	if (!pci_msi_enable || !dev || !dev->msi_enabled)
 		return;
-	if (WARN_ON_ONCE(msi_is_walking(&dev->dev)))
-		return;
 
 	msi_lock_descs(&dev->dev);
 	pci_msi_shutdown(dev);
@@ -162,8 +160,6 @@ EXPORT_SYMBOL(pci_enable_msix_range);
 void pci_disable_msix(struct pci_dev *dev)
 {
 	if (!pci_msi_enable || !dev || !dev->msix_enabled)
-		return;
-	if (WARN_ON_ONCE(msi_is_walking(&dev->dev)))
 		return;
 
 	msi_lock_descs(&dev->dev);
@@ -383,7 +379,6 @@ EXPORT_SYMBOL_GPL(pci_msix_can_alloc_dyn);
  *	* %-EBUSY      - @index is in use
  *	* %-ENOSPC     - The table or the resources of the platform are exhausted
  *	* %-EIO        - The platform's message does not fit the device
- *	* %-EDEADLK    - Called by a function of msi_on_each_desc()
  *	* %-ENOMEM     - Out of memory or of Linux interrupt numbers
  */
 struct msi_map pci_msix_alloc_irq_at(struct pci_dev *dev, unsigned int index,
@@ -396,9 +391,6 @@ struct msi_map pci_msix_alloc_irq_at(struct pci_dev *dev, unsigned int index,
 
 	if (!pci_msix_can_alloc_dyn(dev))
 		return map;
-	if (msi_is_walking(&dev->dev))
-		return (struct msi_map){ .index = -EDEADLK };
-
 	/* Without device data MSI-X has never been enabled */
 	map.index = -EINVAL;
 	if (!dev->dev.msi.data)
@@ -434,8 +426,6 @@ EXPORT_SYMBOL_GPL(pci_msix_alloc_irq_at);
 void pci_msix_free_irq(struct pci_dev *dev, struct msi_map map)
 {
 	if (WARN_ON_ONCE(!pci_msix_can_alloc_dyn(dev) || !dev->dev.msi.data))
-		return;
-	if (WARN_ON_ONCE(msi_is_walking(&dev->dev)))
 		return;
 
 	msi_lock_descs(&dev->dev);
@@ -517,8 +507,7 @@ EXPORT_SYMBOL_NS_GPL(pci_create_ims_store, MSI_STORAGE);
  * All interrupts of the store should have been freed. The remaining ones are freed
  * with a warning, along with their handlers.
  *
- * Context: Task context, can sleep. Waits for handlers and for calls that use the store. Warns
- *	    and does nothing if called by a function of msi_on_each_desc().
+ * Context: Task context, can sleep. Waits for handlers and for calls that use the store.
  */
 void pci_remove_ims_store(struct pci_dev *pdev, unsigned int id)
 {
@@ -539,7 +528,8 @@ EXPORT_SYMBOL_GPL(pci_remove_ims_store);
  * interrupt is requested. What a cookie points to must stay valid until the interrupt is
  * freed.
  *
- * Context: Task context, can sleep. Takes the lock of the store.
+ * Context: Task context, can sleep. Takes the lock of the store. While the PCI core resets
+ *	    @pdev, waits until it is restored.
  *
  * Return: A &struct msi_map. On failure the interrupt number is 0 and the index
  * is a negative error code:
@@ -547,7 +537,6 @@ EXPORT_SYMBOL_GPL(pci_remove_ims_store);
  *	* %-ENODEV - There is no such store, or @pdev was removed
  *	* %-EIO    - The store has to access the device for it, and is suspended or the device
  *	  is not in D0
- *	* %-EDEADLK - Called by a function of msi_on_each_desc()
  *	* %-ERANGE - @index is beyond the end of the store
  *	* %-EBUSY  - @index is in use
  *	* %-ENOSPC - The store or the interrupt remapping table is exhausted
@@ -580,7 +569,8 @@ EXPORT_SYMBOL_GPL(pci_ims_store_alloc_irq);
  * D0, or to lose its state before it is in D0 again: a store that is written at once
  * is not told, and would go on to send the message.
  *
- * Context: Task context, can sleep.
+ * Context: Task context, can sleep. Takes the lock of the store. While the PCI core resets
+ *	    @pdev, waits until it is restored.
  */
 void pci_ims_store_free_irq(struct pci_dev *pdev, unsigned int id, struct msi_map map)
 {
@@ -657,7 +647,6 @@ EXPORT_SYMBOL_GPL(pci_ims_free_irq);
  *	* %-ERANGE - From @index on the store has less than @min slots
  *	* %-EBUSY  - One of the slots from @index on, up to @max of them, is in use
  *	* %-ENOSPC - Fewer than @min are available
- *	* %-EDEADLK - Called by a function of msi_on_each_desc()
  *	* %-ENOMEM - Out of memory or of Linux interrupt numbers
  *	* Any error that the store has for one of @cookies, or when it is told the
  *	  messages
@@ -703,8 +692,9 @@ EXPORT_SYMBOL_GPL(pci_ims_store_get_affinity);
  *
  * The interrupt can be in use, and keeps handler and affinity. E.g. for a PASID that is
  * known only when a guest binds it. The slot is masked while the cookie changes, so a device
- * that keeps an event pending while it is masked loses none. When this returns, then the
- * device sends nothing with the old cookie any more. If the store is suspended then the
+ * that keeps an event pending while it is masked loses none, unless &ims_table_layout.live
+ * contains the pending bit. When this returns, then the device sends nothing with the old
+ * cookie any more. If the store is suspended then the
  * device is told when it is resumed. No cookie is not the same as a cookie of 0: A slot with
  * a PASID sends without one then.
  *
@@ -719,7 +709,6 @@ EXPORT_SYMBOL_GPL(pci_ims_store_get_affinity);
  *	* %-EINVAL - @map is not an interrupt of the store, or the store refuses @icookie
  *	* %-EOPNOTSUPP - The store cannot change cookies: A table or memory store without
  *	  PASIDs, or a command store without &ims_cmd_ops.set_cookie
- *	* %-EDEADLK - Called by a function of msi_on_each_desc()
  *	* Any error that the store has for @icookie, or when it is told
  */
 int pci_ims_store_set_cookie(struct pci_dev *pdev, unsigned int id, struct msi_map map,
@@ -758,11 +747,12 @@ EXPORT_SYMBOL_GPL(pci_ims_store_free_irqs);
  * @id:		Id of the store
  *
  * For every kind of store, before the device or its slots cannot be accessed for a while:
- * before it is sent to D3hot, before a reset by one of its own registers, before the memory
- * of the slots is moved, before the command queue is stopped. When this has returned,
- * nothing of the store accesses the device or the memory of its slots, in any context, until
- * pci_ims_store_resume() is called. Interrupts can be requested, freed, masked and
- * unmasked as before, and the device is told when the store is resumed.
+ * before it is sent to D3hot, before a reset by one of its own registers, before the device
+ * is told another DMA address of the slots' memory, before the command queue is stopped. When
+ * this has returned, nothing of the store accesses the device or the memory of its slots, in
+ * any context, until pci_ims_store_resume() is called. Interrupts can be requested, freed,
+ * masked and unmasked as before, and the device is told when the store is resumed. Until then
+ * it must not send for an interrupt whose handler is freed.
  *
  * A store that is changed by commands is up to date when this returns, or the device has
  * failed to do it once more. If @pdev is in an error state, as in error_detected(), then the
@@ -776,15 +766,16 @@ EXPORT_SYMBOL_GPL(pci_ims_store_free_irqs);
  * that is suspended along with the system. At run time, interrupts can be masked while the
  * device enters D3hot, and its slots are accessed until &pci_dev.current_state says so.
  *
- * One pci_ims_store_resume() ends it, however often this was called.
+ * One pci_ims_store_resume() ends it, however often this was called. A driver that does so
+ * on several occasions serializes them, e.g. a reset by a register and error_detected().
  *
  * Context: Task context, can sleep. Waits for allocations and changes that are being carried
  *	    out. Does not wait for them while run-time power management suspends @pdev, or if
  *	    a storage op calls this.
  *
  * Return: 0 on success, also if the store was suspended. -ENODEV if there is no such store
- * or @pdev was removed, -EDEADLK if called by a function of msi_on_each_desc(), -EBUSY if
- * something is being carried out that this does not wait for: @pdev must stay in D0 then
+ * or @pdev was removed, -EBUSY if something is being carried out that this does not wait for:
+ * @pdev must stay in D0 then
  */
 int pci_ims_store_suspend(struct pci_dev *pdev, unsigned int id)
 {
@@ -809,6 +800,10 @@ EXPORT_SYMBOL_GPL(pci_ims_store_suspend);
  *   - for all stores, if the device forgets on an occasion of which the PCI core
  *     knows nothing, e.g. a reset by one of its own registers. The store is suspended
  *     before that
+ *   - for all stores, in the resume() callback of the recovery from an error that
+ *     error_detected() has suspended them for. Before that, commands still give up
+ *
+ * While the PCI core resets @pdev, nothing is written before it restores the device.
  *
  * Messages and mask state of all interrupts are in the device afterwards, or soon if this
  * does not wait. Slots without an interrupt are not touched: They have to be masked after a
@@ -817,9 +812,8 @@ EXPORT_SYMBOL_GPL(pci_ims_store_suspend);
  * Context: Task context, can sleep. Takes the locks of the store, and does not wait for
  *	    them if a storage op calls this or run-time power management resumes @pdev.
  *
- * Return: 0 on success, -ENODEV if there is no such store or @pdev was removed, -EDEADLK if
- * called by a function of msi_on_each_desc(), -EIO if this does not wait and @pdev is being
- * suspended in an error state: the store stays suspended then. Otherwise the first error
+ * Return: 0 on success, -ENODEV if there is no such store or @pdev was removed, -EIO if @pdev is
+ * being suspended in an error state: the store stays suspended then. Otherwise the first error
  * that the device had. The core tries again in the background then
  */
 int pci_ims_store_resume(struct pci_dev *pdev, unsigned int id)
@@ -840,12 +834,13 @@ EXPORT_SYMBOL_GPL(pci_ims_store_resume);
  * Other slots are not touched. If the store is suspended then pci_ims_store_resume() does
  * it, and if the PCI core is about to restore the device then that does.
  *
- * Context: Task context, can sleep. Takes the lock of the store.
+ * Context: Task context, can sleep. Takes the locks of the store, and must not be called
+ *	    while run-time power management resumes or suspends @pdev: The holder of a lock
+ *	    can wait for that.
  *
  * Return: 0 on success, -ENODEV if there is no such store or @pdev was removed, -EINVAL if
- * @map is not an interrupt of the store, -EDEADLK if called by a function of
- * msi_on_each_desc(). Otherwise the error that the device had. The core tries again in the
- * background then
+ * @map is not an interrupt of the store. Otherwise the error that the device had. The core
+ * tries again in the background then
  */
 int pci_ims_store_restore_irq(struct pci_dev *pdev, unsigned int id, struct msi_map map)
 {

@@ -59,6 +59,9 @@
  * @mapped:	How often the table is mapped
  * @gone:	Reads return all ones, and writes do nothing
  * @reads_left:	Reads of configuration space until the device is gone, 0 for never
+ * @cmd_hook:	Called before a write to the command register
+ * @irq:	What it is about
+ * @changes:	How often it was called
  * @touch:	An entry must be written before it is read
  * @stuck:	The next write to a control word does not return until @go
  * @entered:	Completed when it is in progress
@@ -80,6 +83,9 @@ struct pci_test_device {
 	unsigned int	mapped;
 	bool		gone;
 	unsigned int	reads_left;
+	void		(*cmd_hook)(struct pci_test_device *pt);
+	unsigned int	irq;
+	unsigned int	changes;
 	bool		touch;
 	bool		stuck;
 	struct completion entered;
@@ -124,7 +130,8 @@ static const char *pci_test_field(struct pci_test_device *pt, int where, int siz
 	const u16 control = pci_test_get(pt, PCI_TEST_MSI + PCI_MSI_FLAGS);
 	const bool wide = control & PCI_MSI_FLAGS_64BIT;
 
-	if (where == PCI_COMMAND && size == 2)
+	/* It is restored along with the status register */
+	if (where == PCI_COMMAND && size >= 2)
 		return "cmd";
 	if (where == PCI_TEST_MSI + PCI_MSI_FLAGS && size == 2)
 		return "msi";
@@ -146,6 +153,8 @@ static int pci_test_config_write(struct pci_bus *bus, unsigned int devfn, int wh
 {
 	struct pci_test_device *pt = pci_test;
 
+	if (where == PCI_COMMAND && pt->cmd_hook)
+		pt->cmd_hook(pt);
 	msi_test_called(pt->mt, "%s=%x%s", pci_test_field(pt, where, size), val,
 			pt->gone ? "[gone]" : "");
 	if (!pt->gone && where + size <= PCI_TEST_CONFIG)
@@ -1108,17 +1117,19 @@ static void pci_both_forgotten_handler(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, pt->group);
 }
 
-/* What a function of msi_on_each_desc() calls would wait for itself */
-static int pci_test_walk(struct msi_desc *desc, void *arg)
+/* A function of msi_on_each_desc() can change what is walked over */
+static int pci_test_walk(struct msi_map map, void *arg)
 {
 	struct pci_dev *pdev = pci_test->pdev;
 	struct kunit *test = arg;
+	struct msi_map new;
 
-	KUNIT_EXPECT_EQ(test, pci_msix_alloc_irq_at(pdev, 1, NULL).index, -EDEADLK);
-	pdev->msix_enabled = 0;
-	KUNIT_EXPECT_EQ(test, pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_MSIX), -EDEADLK);
-	KUNIT_EXPECT_EQ(test, pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_MSI), -EDEADLK);
-	pdev->msix_enabled = 1;
+	KUNIT_EXPECT_EQ(test, map.index, 0);
+	KUNIT_EXPECT_EQ(test, map.virq, pci_irq_vector(pdev, 0));
+	new = pci_msix_alloc_irq_at(pdev, 1, NULL);
+	KUNIT_EXPECT_EQ(test, new.index, 1);
+	pci_msix_free_irq(pdev, new);
+	pci_free_irq_vectors(pdev);
 	return 0;
 }
 
@@ -1129,7 +1140,7 @@ static void pci_both_walk(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_MSIX), 1);
 	KUNIT_EXPECT_EQ(test, msi_on_each_desc(&pdev->dev, MSI_DEFAULT_STORE, MSI_DESC_ALL,
 					       pci_test_walk, test), 0);
-	pci_free_irq_vectors(pdev);
+	KUNIT_EXPECT_FALSE(test, pdev->msix_enabled);
 	msi_test_log_reset(pci_test->mt);
 }
 
@@ -1372,6 +1383,50 @@ static void pci_ims_refused(struct kunit *test)
 	msi_test_log_reset(pt->mt);
 }
 
+/* The core does not access the slots before it restores them */
+static void pci_test_change_ims(struct pci_test_device *pt)
+{
+	const unsigned int len = pt->mt->log.len;
+
+	pci_test_mask(pt->irq, true);
+	pci_test_mask(pt->irq, false);
+	KUNIT_EXPECT_EQ(pt->mt->test, pt->mt->log.len, len);
+	pt->changes++;
+}
+
+/* A reset by the core, of which neither the device nor its driver know */
+static void pci_ims_reset(struct kunit *test)
+{
+	struct pci_test_device *pt = pci_test;
+	struct pci_dev *pdev = pt->pdev;
+	struct msi_map map;
+	int id;
+
+	id = pci_create_ims_store(pdev, &pci_ims_template, 4, &pt->mt->hw);
+	KUNIT_ASSERT_GT(test, id, 0);
+	map = pci_ims_alloc_irq(pdev, NULL, NULL);
+	KUNIT_ASSERT_EQ(test, map.index, 0);
+	KUNIT_ASSERT_EQ(test, request_irq(map.virq, msi_test_handler, 0, "msi_pci", pt->mt), 0);
+
+	/* There is no method, but all that surrounds it is done */
+	pdev->reset_methods[0] = 1;
+	pt->irq = map.virq;
+	pt->cmd_hook = pci_test_change_ims;
+	pci_test_put(pt, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	KUNIT_EXPECT_EQ(test, pci_reset_function(pdev), -ENOTTY);
+	pt->cmd_hook = NULL;
+	pdev->reset_methods[0] = 0;
+	KUNIT_EXPECT_EQ(test, pt->changes, 2);
+	KUNIT_EXPECT_NOT_NULL(test, strstr(pt->mt->log.buf, "mask(0) msg(0)=100 unmask(0)"));
+	msi_test_log_reset(pt->mt);
+	pci_test_mask(map.virq, true);
+	PCI_TEST_EXPECT("mask(0)");
+
+	free_irq(map.virq, pt->mt);
+	pci_remove_ims_store(pdev, id);
+	msi_test_log_reset(pt->mt);
+}
+
 static void pci_ims_restore(struct kunit *test)
 {
 	struct pci_test_device *pt = pci_test;
@@ -1380,7 +1435,7 @@ static void pci_ims_restore(struct kunit *test)
 	int id;
 
 	/* Nothing is done for a device without an IMS */
-	pci_lose_ims_state(pdev);
+	pci_lose_ims_state(pdev, false);
 	pci_restore_msi_state(pdev);
 	PCI_TEST_EXPECT("");
 
@@ -1393,7 +1448,7 @@ static void pci_ims_restore(struct kunit *test)
 	msi_test_log_reset(pt->mt);
 
 	/* A slot without a message is not unmasked before it is restored */
-	pci_lose_ims_state(pdev);
+	pci_lose_ims_state(pdev, false);
 	pci_test_mask(map.virq, false);
 	PCI_TEST_EXPECT("");
 	pci_test_put(pt, PCI_COMMAND, 2, 0);
@@ -1405,7 +1460,7 @@ static void pci_ims_restore(struct kunit *test)
 
 	/* One that is gone or without power neither loses nor has anything */
 	pdev->current_state = PCI_D3hot;
-	pci_lose_ims_state(pdev);
+	pci_lose_ims_state(pdev, false);
 	pci_restore_msi_state(pdev);
 	pci_test_mask(map.virq, true);
 	pci_test_mask(map.virq, false);
@@ -1456,6 +1511,7 @@ static struct kunit_case pci_cases[] = {
 	KUNIT_CASE(pci_special_domain),
 	KUNIT_CASE(pci_no_domain),
 	KUNIT_CASE(pci_ims_refused),
+	KUNIT_CASE(pci_ims_reset),
 	KUNIT_CASE(pci_ims_restore),
 	{ }
 };

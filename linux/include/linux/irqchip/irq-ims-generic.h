@@ -63,9 +63,9 @@ struct pci_dev;
  * The other bits of the control word are read when the slot is allocated, and each
  * change of the slot writes that value back until the interrupt is freed.
  *
- * A device that sets a bit of @live between the read and the write loses it. If that can
- * be a pending bit of a slot that is unmasked then an event is lost: a bit that a write of 1
- * clears, or which a write does not change, has no such gap.
+ * A device that sets a bit of @live between the read and the write loses it. With a
+ * pending bit in @live, each change of a slot can lose an event that comes in meanwhile. A
+ * bit that a write of 1 clears, or that a write does not change, has no such gap.
  */
 struct ims_table_layout {
 	u16	stride;
@@ -179,7 +179,8 @@ struct ims_cmd {
  *
  * When the driver has suspended the store with pci_ims_store_suspend() then @submit and
  * @complete are not invoked before it invokes pci_ims_store_resume(). The suspension waits
- * for all commands that were submitted, so @complete has to give up in an error state.
+ * for all commands that were submitted, so @complete has to give up in an error state. That
+ * lasts until the resume() callback of the error recovery, which can resume the store.
  */
 struct ims_cmd_ops {
 	int	(*submit)(void *priv, struct ims_cmd *cmd);

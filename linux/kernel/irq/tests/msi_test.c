@@ -787,6 +787,7 @@ int msi_test_op_sync(struct msi_storage *storage, struct msi_slot *slot, unsigne
 		hw->sync_hook(hw, slot);
 	if (storage->ops->complete) {
 		hw->posted[hw->posts++] = slot;
+		hw->most_posts = max(hw->most_posts, hw->posts);
 		ret = 0;
 	} else {
 		ret = msi_test_carry_out(hw, slot, what);
@@ -805,7 +806,7 @@ static int msi_test_op_complete(struct msi_storage *storage, struct msi_slot *sl
 		memmove(hw->posted, hw->posted + 1, --hw->posts * sizeof(*hw->posted));
 	if (hw->done_hook)
 		hw->done_hook(hw, slot);
-	return msi_test_carry_out(hw, slot, slot->posted);
+	return msi_test_carry_out(hw, slot, msi_slot_core(slot)->posted);
 }
 
 /* An op that waits for this task to have resumed the device waits for ever */
@@ -1060,7 +1061,8 @@ void msi_test_expect_same(struct msi_test *mt, struct msi_test_hw *hw,
 		KUNIT_EXPECT_EQ_MSG(mt->test, s->msg.data, slot->msg.data, "slot %u", slot->index);
 		KUNIT_EXPECT_EQ_MSG(mt->test, s->msg.address_lo, slot->msg.address_lo,
 				    "slot %u", slot->index);
-		KUNIT_EXPECT_EQ_MSG(mt->test, slot->dirty, 0, "slot %u", slot->index);
+		KUNIT_EXPECT_EQ_MSG(mt->test, msi_slot_core(slot)->dirty, 0, "slot %u",
+				    slot->index);
 	}
 }
 

@@ -46,6 +46,7 @@
 
 #define MSI_TEST_TEXT_SIZE	4096
 #define MSI_TEST_SLOTS		128
+#define MSI_TEST_POSTS		100
 
 struct msi_test;
 
@@ -159,6 +160,7 @@ struct msi_test_slot {
  * @room:		How many slots can be posted
  * @posted:		These, the oldest one first
  * @posts:		How many there are
+ * @most_posts:		How many there were at most
  */
 struct msi_test_hw {
 	struct msi_test		*mt;
@@ -181,8 +183,9 @@ struct msi_test_hw {
 	void			(*cookie_hook)(struct msi_test_hw *hw, struct msi_slot *slot);
 	void			(*done_hook)(struct msi_test_hw *hw, struct msi_slot *slot);
 	unsigned int		room;
-	struct msi_slot		*posted[8];
+	struct msi_slot		*posted[MSI_TEST_POSTS];
 	unsigned int		posts;
+	unsigned int		most_posts;
 };
 
 /**
@@ -359,11 +362,11 @@ do {									\
 })
 
 /* A slot is not dirty any more while its sync() runs, with the bus lock held */
-static inline bool msi_test_synced(const struct msi_slot *slot)
+static inline bool msi_test_synced(struct msi_slot *slot)
 {
 	struct msi_dev_store *store = container_of(slot->storage, struct msi_dev_store, storage);
 
-	return !READ_ONCE(slot->dirty) && !mutex_is_locked(&store->bus_lock);
+	return !READ_ONCE(msi_slot_core(slot)->dirty) && !mutex_is_locked(&store->bus_lock);
 }
 
 #endif /* KERNEL_IRQ_MSI_TEST_H */

@@ -36,12 +36,14 @@ static enum msi_test_kind change_kind(struct kunit *test)
  * @kind:	Kind of the store
  * @id:		The store
  * @maps:	The interrupts. The first one is not requested, all others are
+ * @done:	Another task has done its part
  */
 struct change {
 	struct msi_test		*mt;
 	enum msi_test_kind	kind;
 	int			id;
 	struct msi_map		maps[IRQS];
+	struct completion	done;
 };
 
 static void change_request(struct change *c, unsigned int i)
@@ -161,7 +163,7 @@ static void change_suspended(struct kunit *test)
 	change_request(&c, 2);
 	KUNIT_EXPECT_EQ(test, irq_set_affinity(c.maps[2].virq, cpu_online_mask),
 			IS_ENABLED(CONFIG_SMP) ? 0 : -EINVAL);
-	msi_lose_stores(mt->dev);
+	msi_lose_stores(mt->dev, false);
 	msi_restore_stores(mt->dev);
 	KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, c.id, true), 0);
 	KUNIT_EXPECT_EQ(test, msi_restore_msg(c.maps[2].virq),
@@ -328,7 +330,7 @@ static void change_gone(struct kunit *test)
 				-ENODEV);
 		KUNIT_EXPECT_EQ(test, msi_store_set_cookie(mt->dev, c.id, c.maps[1],
 							   &cookie), -ENODEV);
-		msi_lose_stores(mt->dev);
+		msi_lose_stores(mt->dev, false);
 		msi_restore_stores(mt->dev);
 		disable_irq(c.maps[1].virq);
 		enable_irq(c.maps[1].virq);
@@ -356,7 +358,7 @@ static int change_lose_thread(void *data)
 	struct change *c = data;
 
 	while (!kthread_should_stop()) {
-		msi_lose_stores(c->mt->dev);
+		msi_lose_stores(c->mt->dev, false);
 		forget(c);
 		msi_restore_stores(c->mt->dev);
 		cond_resched();
@@ -439,10 +441,10 @@ static void change_lost_twice(struct kunit *test)
 		change_init(&c, mt, kind);
 		store = msi_test_store(mt, c.id);
 		mutex_lock(store->guard);
-		msi_lose_stores(mt->dev);
+		msi_lose_stores(mt->dev, false);
 		forget(&c);
 		msi_restore_stores(mt->dev);
-		msi_lose_stores(mt->dev);
+		msi_lose_stores(mt->dev, false);
 		forget(&c);
 		mt->hw.offline = true;
 		mutex_unlock(store->guard);
@@ -480,7 +482,7 @@ static void change_free_lost(struct kunit *test)
 	if (!msi_test_can_mask(kind))
 		return;
 	change_init(&c, mt, kind);
-	msi_lose_stores(mt->dev);
+	msi_lose_stores(mt->dev, false);
 	free_irq(c.maps[1].virq, mt);
 	mt->hw.free_hook = free_hook;
 	msi_store_free_irq(mt->dev, c.id, c.maps[1]);
@@ -500,12 +502,82 @@ static void change_lost_deferred(struct kunit *test)
 
 	change_init(&c, mt, MSI_TEST_DEFERRED);
 	disable_irq(c.maps[1].virq);
-	msi_lose_stores(mt->dev);
+	msi_lose_stores(mt->dev, false);
 	forget(&c);
 	msi_test_log_reset(mt);
 	enable_irq(c.maps[1].virq);
 	KUNIT_EXPECT_PTR_NE(test, strstr(mt->log.buf, "sync(1,msg=101,mask=0)"), NULL);
 	msi_restore_stores(mt->dev);
+	msi_test_expect_same(mt, &mt->hw, c.maps, IRQS);
+	change_exit(&c);
+}
+
+/*
+ * The bus resets the device, which nobody accesses before it is restored. That the driver
+ * resumes the store meanwhile, as it does after a reset of its own, changes nothing.
+ */
+static int bus_reset_free(void *arg)
+{
+	struct change *c = arg;
+
+	msi_store_free_irq(c->mt->dev, c->id, c->maps[2]);
+	c->maps[2] = msi_test_alloc(c->mt, c->id, 2);
+	complete(&c->done);
+	return 0;
+}
+
+static void change_bus_reset(struct kunit *test)
+{
+	struct msi_test *mt = test->priv;
+	enum msi_test_kind kind = change_kind(test);
+	struct change c;
+
+	change_init(&c, mt, kind);
+	msi_lose_stores(mt->dev, true);
+	KUNIT_EXPECT_TRUE(test, msi_storage_is_suspended(slot_of(&c, 0)->storage));
+	mt->hw.offline = true;
+	forget(&c);
+	disable_irq(c.maps[1].virq);
+	change_request(&c, 0);
+	KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, c.id, true), 0);
+	KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, c.id), 0);
+	enable_irq(c.maps[1].virq);
+	free_irq(c.maps[2].virq, mt);
+	KUNIT_EXPECT_EQ(test, msi_store_restore_irq(mt->dev, c.id, c.maps[1]), 0);
+	flush_workqueue(msi_wq);
+	/* This waits for the end */
+	init_completion(&c.done);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(kthread_run(bus_reset_free, &c, "msi_kunit")));
+	msleep(50);
+	KUNIT_EXPECT_FALSE(test, completion_done(&c.done));
+	expect_ops(mt, "during the reset", "");
+
+	mt->hw.offline = false;
+	msi_restore_stores(mt->dev);
+	KUNIT_EXPECT_FALSE(test, msi_storage_is_suspended(slot_of(&c, 0)->storage));
+	KUNIT_ASSERT_NE(test, wait_for_completion_timeout(&c.done, 10 * HZ), 0);
+	msi_test_expect_same(mt, &mt->hw, c.maps, 2);
+	change_request(&c, 2);
+	msi_test_expect_same(mt, &mt->hw, c.maps, IRQS);
+	free_irq(c.maps[0].virq, mt);
+	change_exit(&c);
+}
+
+/* The device does not respond after the reset. Later the driver resets it once more */
+static void change_reset_failed(struct kunit *test)
+{
+	struct msi_test *mt = test->priv;
+	enum msi_test_kind kind = change_kind(test);
+	struct change c;
+
+	change_init(&c, mt, kind);
+	msi_lose_stores(mt->dev, true);
+	forget(&c);
+	mt->hw.offline = true;
+	msi_end_reset(mt->dev);
+	KUNIT_EXPECT_EQ(test, msi_store_suspend(mt->dev, c.id, false), 0);
+	mt->hw.offline = false;
+	KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, c.id), 0);
 	msi_test_expect_same(mt, &mt->hw, c.maps, IRQS);
 	change_exit(&c);
 }
@@ -523,7 +595,7 @@ static void change_remove_lost(struct kunit *test)
 		free_irq(c.maps[i].virq, mt);
 	store = msi_test_store(mt, c.id);
 	mutex_lock(store->guard);
-	msi_lose_stores(mt->dev);
+	msi_lose_stores(mt->dev, false);
 	forget(&c);
 	msi_restore_stores(mt->dev);
 	msi_test_log_reset(mt);
@@ -967,6 +1039,28 @@ static void change_post(struct kunit *test)
 	msi_remove_store(mt->dev, id);
 }
 
+#ifdef CONFIG_SPARSE_IRQ
+/* As many commands are under way as the store has room for, however many that are */
+static void change_post_many(struct kunit *test)
+{
+	struct msi_test *mt = test->priv;
+	struct msi_map *maps;
+	int id;
+
+	maps = kunit_kcalloc(test, MSI_TEST_POSTS, sizeof(*maps), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, maps);
+	mt->hw.room = MSI_TEST_POSTS;
+	id = msi_test_create(mt, MSI_TEST_DEFERRED_POST, MSI_TEST_POSTS, &mt->hw);
+	KUNIT_ASSERT_EQ(test, msi_test_alloc_irqs(mt, id, MSI_TEST_POSTS, MSI_TEST_POSTS, maps),
+			MSI_TEST_POSTS);
+	KUNIT_EXPECT_EQ(test, mt->hw.most_posts, MSI_TEST_POSTS);
+	mt->hw.most_posts = 0;
+	msi_store_free_irqs(mt->dev, id, maps, MSI_TEST_POSTS);
+	KUNIT_EXPECT_EQ(test, mt->hw.most_posts, MSI_TEST_POSTS);
+	msi_remove_store(mt->dev, id);
+}
+#endif
+
 /* Each error is one of its own slot, and is told to whom it concerns */
 static void change_post_error(struct kunit *test)
 {
@@ -982,7 +1076,8 @@ static void change_post_error(struct kunit *test)
 	mt->hw.sync_ret = -EREMOTEIO;
 	KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, id), -EREMOTEIO);
 	for (i = 0; i < 4; i++) {
-		KUNIT_EXPECT_EQ(test, !msi_test_irq_slot(maps[i].virq)->dirty, i != 1);
+		KUNIT_EXPECT_EQ(test, !msi_slot_core(msi_test_irq_slot(maps[i].virq))->dirty,
+				i != 1);
 		KUNIT_EXPECT_EQ(test, msi_test_find(&mt->hw, i)->syncs, i == 1 ? 1 : 2);
 	}
 	/* New ones are not concerned */
@@ -1009,10 +1104,10 @@ static struct msi_slot *change_slot;
 static void change_hook(struct msi_test_hw *hw, struct msi_slot *slot)
 {
 	hw->done_hook = NULL;
-	KUNIT_EXPECT_TRUE(hw->mt->test, change_slot->posted);
+	KUNIT_EXPECT_TRUE(hw->mt->test, msi_slot_core(change_slot)->posted);
 	msi_deferred_set_mask(change_slot, true);
 	KUNIT_EXPECT_FALSE(hw->mt->test, change_slot->masked);
-	KUNIT_EXPECT_NE(hw->mt->test, change_slot->dirty, 0);
+	KUNIT_EXPECT_NE(hw->mt->test, msi_slot_core(change_slot)->dirty, 0);
 }
 
 static void change_post_changed(struct kunit *test)
@@ -1040,7 +1135,7 @@ static void change_post_changed(struct kunit *test)
 static void back_hook(struct msi_test_hw *hw, struct msi_slot *slot)
 {
 	hw->done_hook = NULL;
-	KUNIT_EXPECT_FALSE(hw->mt->test, change_slot->posted);
+	KUNIT_EXPECT_FALSE(hw->mt->test, msi_slot_core(change_slot)->posted);
 	msi_deferred_set_mask(change_slot, false);
 	msi_deferred_set_mask(change_slot, true);
 }
@@ -1141,6 +1236,8 @@ static struct kunit_case msi_change_cases[] = {
 	KUNIT_CASE(change_lost_twice),
 	KUNIT_CASE_PARAM(change_free_lost, change_gen_params),
 	KUNIT_CASE(change_lost_deferred),
+	KUNIT_CASE_PARAM(change_bus_reset, change_gen_params),
+	KUNIT_CASE_PARAM(change_reset_failed, change_gen_params),
 	KUNIT_CASE(change_remove_lost),
 	KUNIT_CASE_PARAM(change_resume_locks, change_gen_params),
 	KUNIT_CASE_PARAM(change_cookie, change_gen_params),
@@ -1156,6 +1253,9 @@ static struct kunit_case msi_change_cases[] = {
 	KUNIT_CASE(change_affinity),
 #endif
 	KUNIT_CASE(change_post),
+#ifdef CONFIG_SPARSE_IRQ
+	KUNIT_CASE(change_post_many),
+#endif
 	KUNIT_CASE(change_post_error),
 	KUNIT_CASE(change_post_changed),
 	KUNIT_CASE(change_post_back),

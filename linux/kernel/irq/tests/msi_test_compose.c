@@ -160,7 +160,7 @@ static void expect_slot(struct compose *c, bool masked, u32 data)
 	KUNIT_EXPECT_EQ(test, s->msg.address_lo, data ? 0xfee00000 : 0);
 	KUNIT_EXPECT_EQ(test, slot->masked, s->masked);
 	KUNIT_EXPECT_EQ(test, slot->msg.data, s->msg.data);
-	KUNIT_EXPECT_EQ(test, slot->dirty, 0);
+	KUNIT_EXPECT_EQ(test, msi_slot_core(slot)->dirty, 0);
 }
 
 /* As the core invokes most callbacks */

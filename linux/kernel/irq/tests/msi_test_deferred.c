@@ -126,7 +126,7 @@ static void deferred_at_unlock(struct kunit *test)
 	for (i = 0; i < 3; i++) {
 		KUNIT_EXPECT_TRUE(test, hw_slot(d, i)->masked);
 		KUNIT_EXPECT_TRUE(test, slot_of(d, i)->masked);
-		KUNIT_EXPECT_FALSE(test, slot_of(d, i)->next_masked);
+		KUNIT_EXPECT_FALSE(test, msi_slot_core(slot_of(d, i))->next_masked);
 	}
 	KUNIT_EXPECT_EQ(test, msi_store_sync_unlock(d->store), 0);
 	MSI_TEST_EXPECT_LOG(d->mt, "sync(0,mask=0) sync(1,mask=0) sync(2,mask=0) unlock");
@@ -184,7 +184,7 @@ static void deferred_sequences(struct kunit *test)
 			       to ? "lock sync(0,mask=1) unlock" : "lock sync(0,mask=0) unlock";
 			MSI_TEST_EXPECT_LOG_MSG(d->mt, want, "%u changes, %x", len, bits);
 			KUNIT_EXPECT_EQ(test, hw_slot(d, 0)->masked, to);
-			KUNIT_EXPECT_EQ(test, slot_of(d, 0)->dirty, 0);
+			KUNIT_EXPECT_EQ(test, msi_slot_core(slot_of(d, 0))->dirty, 0);
 			tried++;
 		}
 	}
@@ -309,7 +309,7 @@ static void deferred_level(struct kunit *test)
 	if (num_online_cpus() == 1)
 		KUNIT_EXPECT_EQ(test, count_log(mt, "sync"), 0);
 	KUNIT_EXPECT_EQ(test, count_log(mt, "sync(0,mask=1)"), count_log(mt, "sync(0,mask=0)"));
-	KUNIT_EXPECT_FALSE(test, slot_of(d, 0)->next_masked);
+	KUNIT_EXPECT_FALSE(test, msi_slot_core(slot_of(d, 0))->next_masked);
 	KUNIT_EXPECT_FALSE(test, hw_slot(d, 0)->masked);
 
 	free_irq(d->maps[0].virq, mt);
@@ -344,7 +344,7 @@ static void deferred_threaded(struct kunit *test)
 			KUNIT_EXPECT_TRUE(test, msi_test_wait(atomic_read(&mt->handled) == n));
 		}
 		synchronize_irq(irq);
-		KUNIT_EXPECT_FALSE(test, slot_of(d, 2)->next_masked);
+		KUNIT_EXPECT_FALSE(test, msi_slot_core(slot_of(d, 2))->next_masked);
 		KUNIT_EXPECT_TRUE(test, msi_test_wait(msi_test_synced(slot_of(d, 2))));
 		KUNIT_EXPECT_FALSE(test, hw_slot(d, 2)->masked);
 		free_irq(irq, mt);
@@ -434,7 +434,7 @@ static void deferred_while_syncing(struct kunit *test)
 	set_msg(d, 0, 0x1dd);
 	KUNIT_EXPECT_EQ(test, msi_store_sync_unlock(d->store), 0);
 	KUNIT_EXPECT_GE(test, count_log(d->mt, "sync(0,"), 2);
-	KUNIT_EXPECT_NE(test, slot_of(d, 0)->dirty, 0);
+	KUNIT_EXPECT_NE(test, msi_slot_core(slot_of(d, 0))->dirty, 0);
 	d->hw->sync_ret = 0;
 	KUNIT_EXPECT_TRUE(test, msi_test_wait(msi_test_synced(slot_of(d, 0))));
 	KUNIT_EXPECT_TRUE(test, hw_slot(d, 0)->masked);
@@ -515,7 +515,7 @@ static void deferred_retry(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, count_log(d->mt, "sync"), 1);
 	KUNIT_EXPECT_EQ(test, count_log(d->mt, "sync(0,mask=0)"), 1);
 	KUNIT_EXPECT_TRUE(test, hw_slot(d, 0)->masked);
-	KUNIT_EXPECT_NE(test, slot_of(d, 0)->dirty, 0);
+	KUNIT_EXPECT_NE(test, msi_slot_core(slot_of(d, 0))->dirty, 0);
 	msi_test_fire(d->mt, d->hw, 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&d->mt->handled), 0);
 
@@ -581,7 +581,7 @@ static void deferred_fail(struct deferred *d, unsigned int i, bool masked)
 	msi_store_lock(d->store);
 	set_mask(d, i, masked);
 	msi_store_sync_unlock(d->store);
-	KUNIT_EXPECT_NE(d->mt->test, slot_of(d, i)->dirty, 0);
+	KUNIT_EXPECT_NE(d->mt->test, msi_slot_core(slot_of(d, i))->dirty, 0);
 }
 
 /* A slot that fails now does not wait for one that has failed for long */
@@ -617,7 +617,7 @@ static void deferred_last_chance(struct kunit *test)
 	d->hw->sync_ret = 0;
 	KUNIT_EXPECT_EQ(test, msi_store_suspend(d->mt->dev, d->id, true), 0);
 	KUNIT_EXPECT_FALSE(test, hw_slot(d, 0)->masked);
-	KUNIT_EXPECT_EQ(test, slot_of(d, 0)->dirty, 0);
+	KUNIT_EXPECT_EQ(test, msi_slot_core(slot_of(d, 0))->dirty, 0);
 	KUNIT_EXPECT_EQ(test, msi_store_resume(d->mt->dev, d->id), 0);
 
 	deferred_request(d, 1);
@@ -736,9 +736,9 @@ static void deferred_resume_fails(struct kunit *test)
 	d->hw->sync_ret = -EIO;
 	d->hw->sync_index = 2;
 	KUNIT_EXPECT_EQ(test, msi_store_resume(d->mt->dev, d->id), -EIO);
-	KUNIT_EXPECT_NE(test, slot_of(d, 2)->dirty, 0);
-	KUNIT_EXPECT_EQ(test, slot_of(d, 1)->dirty, 0);
-	KUNIT_EXPECT_EQ(test, slot_of(d, 3)->dirty, 0);
+	KUNIT_EXPECT_NE(test, msi_slot_core(slot_of(d, 2))->dirty, 0);
+	KUNIT_EXPECT_EQ(test, msi_slot_core(slot_of(d, 1))->dirty, 0);
+	KUNIT_EXPECT_EQ(test, msi_slot_core(slot_of(d, 3))->dirty, 0);
 
 	/* A suspension in between: It is not tried then */
 	KUNIT_EXPECT_EQ(test, msi_store_suspend(d->mt->dev, d->id, true), 0);
@@ -779,9 +779,9 @@ static void deferred_remove_dirty(struct kunit *test)
 	d->hw->sync_ret = -ETIMEDOUT;
 	disable_irq(d->maps[0].virq);
 	msi_test_fire(d->mt, d->hw, 0);
-	KUNIT_EXPECT_TRUE(test, msi_test_wait(slot_of(d, 0)->dirty));
+	KUNIT_EXPECT_TRUE(test, msi_test_wait(msi_slot_core(slot_of(d, 0))->dirty));
 	free_irq(d->maps[0].virq, d->mt);
-	KUNIT_EXPECT_NE(test, slot_of(d, 0)->dirty, 0);
+	KUNIT_EXPECT_NE(test, msi_slot_core(slot_of(d, 0))->dirty, 0);
 	set_mask(d, 1, false);
 
 	msi_remove_store(d->mt->dev, d->id);
@@ -844,7 +844,7 @@ static bool walk_settled(struct deferred *d, struct walker *w)
 	unsigned int i;
 
 	for (i = 0; i < IRQS; i++) {
-		if (slot_of(d, i)->dirty)
+		if (msi_slot_core(slot_of(d, i))->dirty)
 			return false;
 		if (w[i].requested &&
 		    (hw_slot(d, i)->pending ||

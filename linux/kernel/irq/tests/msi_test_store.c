@@ -1330,7 +1330,7 @@ static void restore_unmask(struct kunit *test)
 		KUNIT_EXPECT_TRUE(test, s->masked);
 		memset(&s->msg, 0, sizeof(s->msg));
 	}
-	msi_lose_stores(mt->dev);
+	msi_lose_stores(mt->dev, false);
 	msi_test_fire(mt, &mt->hw, 0);
 	msi_test_log_reset(mt);
 
@@ -1352,7 +1352,7 @@ static void restore_unmask(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&mt->handled), 2);
 
 	/* Nobody has restored it: A driver can, and what was masked meanwhile stays so */
-	msi_lose_stores(mt->dev);
+	msi_lose_stores(mt->dev, false);
 	disable_irq(maps[1].virq);
 	KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, id), 0);
 	KUNIT_EXPECT_TRUE(test, msi_test_find(&mt->hw, 1)->masked);

@@ -5,8 +5,8 @@
 /// must not look into it or keep it, and a driver that copies the message must
 /// follow its changes.
 ///
-/// Use msi_on_each_desc(), msi_desc_irq(), msi_desc_index(), msi_get_msg() and
-/// msi_register_msg_notifier() of linux/msi_notify.h instead.
+/// Use msi_on_each_desc(), msi_get_msg() and msi_register_msg_notifier() of
+/// linux/msi_notify.h instead, and the struct msi_map of an interrupt.
 ///
 //# What is reported:
 //#  - members of struct msi_desc are used outside of the core and the parents
@@ -17,14 +17,15 @@
 //#  - descriptors are looped over or looked for: msi_on_each_desc() does that
 //#
 //# Patch mode rewrites loops that do nothing but call a function for each
-//# descriptor, if msi_on_each_desc() does the same. It stops at any result but 0,
-//# positive ones included, and returns 0 if there is no descriptor. So the loop must
+//# descriptor, if msi_on_each_desc() stops where they do. It stops at any result but
+//# 0, positive ones included, and returns 0 if there is no descriptor. So the loop must
 //# stop at any result but 0, and its variable be 0 or unset before; or the function
 //# must be void, and in the same file. The argument must be the same in each call.
 //# Other loops are left to their author.
 //#
-//# Where the compiler warns, change the function by hand: it must return an int, 0 to
-//# go on, and its second argument must be a void pointer.
+//# Each rewrite needs its function changed by hand: it must return an int, 0 to go on,
+//# its first argument is a struct msi_map, and the second one a void pointer. It is called
+//# without the lock of the descriptors, so its author has to check that it needs none.
 //#
 //# The core and the parents may do all this, as they compose and write
 //# messages under the lock of the interrupt or of the descriptors. They are
