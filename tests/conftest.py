@@ -115,7 +115,7 @@ def pytest_collection_modifyitems(config, items):
     left = [i for i in items if i not in wanted]
     config.hook.pytest_deselected(items=left)
     items[:] = wanted
-    if tier != 'quick':
+    if tier != 'quick' and not config.option.collectonly:
         here = state()
         for item in items:
             if not item.get_closest_marker('quick'):
@@ -125,8 +125,9 @@ def pytest_collection_modifyitems(config, items):
 # --- what has passed before ------------------------------------------------
 
 def packages():
-    """The versions of what configs/packages names"""
-    lines = (ROOT / 'configs/packages').read_text('utf-8').splitlines()
+    """The versions of what configs/packages and its like name"""
+    lines = [line for path in sorted((ROOT / 'configs').glob('packages*'))
+             for line in path.read_text('utf-8').splitlines()]
     names = [line.split()[0] for line in lines if line.strip() and not line.startswith('#')]
     return run(['dpkg-query', '-W', *names], check=False).stdout
 

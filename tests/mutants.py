@@ -41,7 +41,7 @@ from imslib.util import (BUILD, ROOT, Fail, cache, digest, digest_code, entry,  
 
 ACCEPTED = ROOT / 'tests/mutants.accepted'
 # Entries of the cache that depend on their content alone
-SHARED = ('base', 'ccache', 'initramfs', 'memo', 'qemu')
+SHARED = ('base', 'busybox', 'ccache', 'initramfs', 'memo', 'qemu', 'qemu-src')
 # A mutant may take so many times what the tests take without one, or so many seconds.
 BOUND, LEAST = 3, 60
 GOAL = 95
@@ -248,9 +248,9 @@ def judge_some(log, count, seed, texts=(), minutes=0, only=''):
 
 
 def share(found):
-    """Of a hundred mutants, those that were noticed: none of none"""
+    """Of a hundred mutants, those that were noticed"""
     noticed, survived = len(found['noticed']), len(found['survived'])
-    return 100 * noticed / max(noticed + survived, 1)
+    return 100 * noticed / (noticed + survived) if noticed + survived else 100
 
 
 def program():

@@ -35,7 +35,8 @@ def nothing_wrong(log, wrong):
 def packages(name):
     """Those of configs/packages-NAME. A test is skipped if one is missing that only root can
     install."""
-    done = run([ROOT / 'scripts/deps', name], check=False, env=qemu.apt_env())
+    done = run([ROOT / 'scripts/deps', name], check=False,
+               env={**qemu.apt_env(), **own_setting('KERNEL_SRC')})
     if done.returncode:
         why = (done.stderr or done.stdout).strip().splitlines()[-1]
         if os.geteuid() == 0:
@@ -80,7 +81,7 @@ class Checkout:
         return self
 
     def __exit__(self, *_):
-        for name in ('boot', 'stress', 'log'):
+        for name in ('bench', 'boot', 'stress', 'log'):
             if (self.path / 'build' / name).is_dir():
                 shutil.copytree(self.path / 'build' / name, self.log.with_suffix('') / name,
                                 dirs_exist_ok=True)

@@ -6,7 +6,7 @@ from support import nothing_wrong
 from imslib import cross
 
 
-@pytest.mark.needs('scripts/imslib/(?:cross|warnings)', 'configs/cross/')
+@pytest.mark.needs('scripts/imslib/(?:cross|warnings)', 'configs/cross/', 'tests/kernel/stubs')
 def test_changed_files_build(snapshot, log, show, answered):
     """for every architecture, with and without MSI"""
     wrong, results, built = cross.check(*snapshot[:3], log)

@@ -12,11 +12,13 @@ MACHINES = [name for name, row in boot.machines().items() if 'devices' in row]
 
 
 @pytest.mark.parametrize('machine', each_or_rare(compare.machines(), ['intel-ir'], 2))
+@pytest.mark.needs('tests/compare/', 'tests/kernel/drivers/', 'scripts/imslib/compare')
 def test_base_and_series_behave_alike(machine, log, show):
     show(compare.compare(machine, CHECK, lambda text: note(log, text)))
 
 
 @pytest.mark.parametrize('machine', each_or_rare(list(MACHINES), ['intel-ir'], 3))
+@pytest.mark.needs('tests/guest/devices/', 'scripts/imslib/devices')
 def test_devices(machine, log, show):
     passes(devices.run(machine, log), log, show)
 
@@ -28,7 +30,7 @@ def test_devices_long(machine, log, show):
 
 
 @pytest.mark.parametrize('machine', each_or_rare(list(ntb.WINDOWS), ['intel-ir'], 1))
-@pytest.mark.needs('drivers/ntb/', 'tests/guest/ntb/', 'qemu/hw/.*ntb')
+@pytest.mark.needs('drivers/ntb/', 'tests/guest/ntb/', 'qemu/hw/.*ntb', 'scripts/imslib/ntb')
 def test_ntb(machine, log, show):
     """Interrupts and traffic across a bridge"""
     passes(ntb.run(machine, log), log, show)

@@ -89,6 +89,13 @@ def test_boot_names_the_step_that_failed(log):
         work.refuses(r"step 'kernel' failed: .*CONFIG_NO_SUCH_SYMBOL=y is wanted", 'boot')
 
 
+@pytest.mark.quick
+def test_a_cache_that_git_sees_is_refused(log):
+    with Checkout(CHECK / 'cache-inside', log) as work:
+        work.commit_all()
+        work.refuses('would be a part of the checkout', 'quick', IMS_CACHE=str(work.path / 'here'))
+
+
 @pytest.mark.needs('HACKING.md')
 def test_the_short_loop_of_hacking_md(log):
     """The commands as they stand, with an editor that changes one line"""

@@ -168,9 +168,9 @@ CASES = ['pci_msi.one_vector_it_s_there --result pass', 'pci_msi.many --result s
          'verdict --result fail']
 
 
+@pytest.mark.needs('ci/', 'scripts/images/', 'scripts/imslib/images')
 def test_lava_job(log, tmp_path):
     """LAVA takes the job, and its steps tell LAVA what run says."""
-    packages('images')
     import yaml  # pylint: disable=import-outside-toplevel
     text = JOB.read_text('utf-8')
     job = yaml.safe_load(text)

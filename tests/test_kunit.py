@@ -6,10 +6,10 @@ import re
 import pytest
 from support import expect, note
 
-from imslib import kunit
-from imslib.util import locked
+from imslib import kernel, kunit
+from imslib.util import locked, step
 
-STALE = 'CONFIG_LOCALVERSION="-stale"'
+PLAIN, STALE = 'CONFIG_LOCALVERSION=""', 'CONFIG_LOCALVERSION="-stale"'
 # UML is there in seconds.
 NEEDS = pytest.mark.needs('kernel/irq/', 'scripts/imslib/kunit')
 # Those that CPUs and the table make a difference to, and a glob that has no others. So they
@@ -24,19 +24,22 @@ RUNS = [pytest.param('um', '', id='um', marks=pytest.mark.quick),
             why='each check has all suites on UML, and irq_desc, msi_lock, msi_walk here')])]
 
 
-def spoil(platform):
+def spoil(platform, snapshot, log):
     """Leave a .config that kunit.py would take as it is, as it has all that it wants."""
     config = kunit.build_dir(platform) / '.config'
     with locked('kernel-src'):
-        config.parent.mkdir(parents=True, exist_ok=True)
-        text = config.read_text(encoding='ascii') if config.exists() else ''
-        config.write_text(text.replace('CONFIG_LOCALVERSION=""', STALE) or STALE + '\n',
-                          encoding='ascii')
+        if not config.exists() or PLAIN not in config.read_text(encoding='ascii'):
+            kernel.checkout(*snapshot[:3])
+            step(f'kunit on {platform}: config', kunit.command(platform, 'config'), log=log,
+                 env=kernel.make_env())
+        text = config.read_text(encoding='ascii')
+        expect(PLAIN in text, f'{config} has no {PLAIN}')
+        config.write_text(text.replace(PLAIN, STALE), encoding='ascii')
 
 
 @pytest.mark.parametrize(('platform', 'suite'), RUNS)
 def test_suites(platform, suite, snapshot, log, show):
-    spoil(platform)
+    spoil(platform, snapshot, log)
     show(f'{kunit.run(*snapshot[:3], log, platform, suite)} passed')
     config = (kunit.build_dir(platform) / '.config').read_text(encoding='ascii')
     note(log, '=== the configuration\n' + config)

@@ -23,8 +23,12 @@ def test_mutants_are_noticed(log, show, answered, request):
     note(log, repr(found))
     for name in found['survived']:
         show(f'survived: {name}')
-    expect(mutants.share(found) >= mutants.GOAL,
-           f'{mutants.share(found):.0f} % of the mutants noticed: {found["survived"]}')
+    if minutes:
+        # Some of them are no answer to who asks for all.
+        request.node.passed_key = None
+    expect(minutes or found['noticed'], f'no mutant was judged; see {log}')
+    expect(len(found['survived']) <= COUNT * (100 - mutants.GOAL) / 100,
+           f'not noticed: {found["survived"]}')
     if found['judged before']:
         answered(f'{len(found["judged before"])} mutants')
     show(', '.join(f'{len(names)} {word}' for word, names in found.items()))

@@ -15,6 +15,7 @@ def test_fixes_build_and_boot(machine, log):
     expect(result, f'{result}; see {log}')
 
 
+@pytest.mark.needs('patches/', 'scripts/imslib/newer')
 def test_fixes_are_those_of_the_series():
     ours = {patch.subject for patch in series.load() if patch.part.startswith('fixes-')}
     patches = series.load(newer.PATCHES)

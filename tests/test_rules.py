@@ -65,6 +65,7 @@ def test_pages_are_built_without_a_warning(snapshot, log):
     expect(not left, f'no page describes {", ".join(left)}')
 
 
+@pytest.mark.needs('tests/docs/', 'scripts/imslib/docs')
 def test_what_is_wrong_with_a_page_is_noticed(snapshot, log):
     found, expected = docs.build_broken(*snapshot[:3], CHECK / 'docs-broken',
                                         ROOT / 'tests/docs/broken.rst')

@@ -21,6 +21,7 @@ def test_builds_and_boots(number, steps, log, answered):
         answered('built and booted before')
 
 
+@pytest.mark.needs('scripts/imslib/steps')
 def test_a_change_is_told_apart(tmp_path):
     """From one that only has moved, or has another changelog"""
     head = 'Subject: One\n\n---\n a | 1 +\n\ndiff --git a/a b/a\n'

@@ -218,9 +218,10 @@ def cpus(default=CPUS):
 
 
 def boot_image(row, image, initrd, programs, log, extra=(), label='guest', echo=False,
-               required=(), silence=SILENCE, total=TOTAL, hardware=(), runs=None):
-    """Boot a kernel image, run programs (see scripts/guest/init), judge the log. hardware
-    and runs are command()'s."""
+               required=(), silence=SILENCE, total=TOTAL, hardware=(), runs=None,
+               part=lambda text: text):
+    """Boot a kernel image, run programs (see scripts/guest/init), judge the log, or that
+    part() of it. hardware and runs are command()'s."""
     kind = kind_of(row)
     append = ' '.join((f'console={kind.uart},115200', *COMMON, *kind.append,
                        *row.get('append', ()), *extra,
@@ -235,7 +236,7 @@ def boot_image(row, image, initrd, programs, log, extra=(), label='guest', echo=
         text = execute(lambda ports: command(row, binary, image, initrd, append, ports,
                                              hardware, runs), log,
                        show=Shower(label, echo), silence=silence, total=total)
-    result = verdict.judge(text, ('guest', *required, 'aftermath'), row.get('may_skip', ()))
+    result = verdict.judge(part(text), ('guest', *required, 'aftermath'), row.get('may_skip', ()))
     log.with_suffix('.tap').write_text(verdict.tap(result) + '\n', encoding='utf-8')
     return result
 

@@ -12,7 +12,7 @@ import os
 import sys
 
 from . import base, qemu, series
-from .util import BUILD, ROOT, Fail, jobs, say
+from .util import BUILD, ROOT, Fail, cache, git_env, jobs, run, say
 
 PYTHON = '/usr/bin/python3'
 CHECK = BUILD / 'check'
@@ -29,6 +29,11 @@ def command(tier, only=''):
 def start(tier):
     """Run the tests in place of this program. The base and QEMU are made before them, with
     progress, as all of them want these."""
+    place = cache()
+    if place.is_relative_to(ROOT) and not run(['git', 'check-ignore', place], cwd=ROOT,
+                                              env=git_env(), check=False).stdout:
+        raise Fail(f'the cache {place} would be a part of the checkout: set IMS_CACHE to another '
+                   'place')
     series.make_tip(base.get())
     if tier != 'quick':
         qemu.get()

@@ -212,13 +212,12 @@ def run_on(machine, which, base, tree, objects, log, blobs=()):
     config = arch.config_for(row['arch'], 'lean')
     image = kernel.get(config, base, laid_over(base, tree, objects, blobs), objects,
                        label=f'kernel ({config}, {which} with msi_compare)') / kernel.IMAGE
-    boot.boot_image(row, image, initrd(row['arch']), PROGRAM, log, label=f'{which} on {machine}')
-    text = forgive(log.read_text(encoding='utf-8'))
-    result = verdict.judge(text, ('guest', PROGRAM, 'aftermath'))
+    result = boot.boot_image(row, image, initrd(row['arch']), PROGRAM, log, required=(PROGRAM,),
+                             label=f'{which} on {machine}', part=forgive)
     if not result:
         raise Fail(f'{which}: {result}; see {log}')
     try:
-        return parse(text)
+        return parse(forgive(log.read_text(encoding='utf-8')))
     except Fail as err:
         raise Fail(f'{which}: {err}; see {log}') from None
 

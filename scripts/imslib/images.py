@@ -28,8 +28,9 @@ FIRMWARE = ('bios-256k.bin', 'kvmvapic.bin', 'linuxboot_dma.bin')
 # glibc has to be the loader's, and its parts have to fit each other.
 GLIBC = 'libc6'
 # In /tests, but nothing to run by its name: a list, a program without TAP, and what wants
-# hardware or files of its own
-NOT_ALONE = {'list', 'ims_demo', 'devices', 'its', 'kdump', 'ntb', 'lost'}
+# hardware, kernel options or files of its own
+NOT_ALONE = {'list', 'ims_demo', 'devices', 'its', 'kdump', 'ntb', 'lost', 'no_msi',
+             'virtio_net'}
 # Of each file, so that archives of the folder are the same as well
 TIME = 1670792400
 
@@ -136,10 +137,10 @@ def put_qemu(out):
 
 def version(out, built, emulator):
     """VERSION's text"""
-    base, tree, _, words = built
+    base, tree, *_ = built
     package = f', {basemod.PACKAGE} {base.package}' if base.package else ''
     made = f'Linux {base.kernel}{package}'
-    lines = ['# Device MSI storage for Linux 6.1, as built by `make images`', f'# series  {words}',
+    lines = ['# Device MSI storage for Linux 6.1, as built by `make images`',
              f'# tree    {tree}', f'# base    {made}', f'# qemu    {emulator}']
     for path in sorted(path for path in out.rglob('*') if path.is_file()):
         with open(path, 'rb') as file:

@@ -9,7 +9,7 @@ from pathlib import Path
 from . import arch, kernel
 from .qemu import foreign_package
 from .util import (ROOT, Fail, clean_env, digest, digest_code, entry, fresh_log, git,
-                   git_env, have_entry, jobs, locked, run, say, step, memo_sha256)
+                   git_env, have_entry, jobs, locked, run, say, step, memo_sha256, version_of)
 
 HOST_BUSYBOX = Path('/bin/busybox')
 INIT = ROOT / 'scripts/guest/init'
@@ -55,7 +55,7 @@ def busybox(kind):
         shutil.copy2(out / 'root/bin/busybox', out / 'busybox')
         shutil.rmtree(out / 'root')
         package.unlink()
-    return entry('busybox', kind, fetch) / 'busybox'
+    return entry('busybox', f'{kind}-{version_of("busybox-static")}', fetch) / 'busybox'
 
 
 def initramfs_key(base, tree, objects, kind):

@@ -66,8 +66,7 @@ SUITE = re.compile(r'^MSI_TEST_SUITE\((\w+),|'
 # that only one test may cause.
 PROVOKED = re.compile(r'WARNING: CPU: \d+ PID: \d+ at kernel/irq/msi(?:_store)?\.c:\d+ '
                       r'(?:msi_store_find_irq|msi_store_free_irqs?|msi_remove_store|'
-                      r'msi_free_desc|msi_store_del_desc|msi_store_free_descs|'
-                      r'msi_domain_free_irqs|walk_free)|'
+                      r'msi_free_desc|msi_store_del_desc|msi_store_free_descs)|'
                       r'WARNING: CPU: \d+ PID: \d+ at kernel/irq/irqdomain\.c:\d+ '
                       r'irq_domain_remove\+(?s:.*)\bdomain_in_use\+')
 # The PCI bus of UML has no device, and says so.
@@ -191,6 +190,16 @@ def attempt(name, cmd, log, env, bound=None):
     return ''
 
 
+def command(platform, verb):
+    """kunit.py, with what all of its verbs take, and `config` and `build` more"""
+    what, made = PLATFORMS[platform], ()
+    if verb != 'exec':
+        made = [f'--kunitconfig={config}' for config in (*CONFIGS, *what.configs)]
+        made += ['--make_options=CC=ccache gcc'] if shutil.which('ccache') else []
+    return [kernel.src() / 'tools/testing/kunit/kunit.py', verb, *what.args,
+            f'--build_dir={build_dir(platform)}', *made]
+
+
 def run(base, tree, objects, log, platform='um', suite='', bound=BOUND, built=lambda: None):
     """The number of tests that passed; raises if one did not. built() is called between
     build and run, and may raise as well."""
@@ -200,24 +209,19 @@ def run(base, tree, objects, log, platform='um', suite='', bound=BOUND, built=la
         env['PATH'] = f'{qemu.get()}:{env["PATH"]}'
     out = build_dir(platform)
     result, console = out / 'result.json', out / 'test.log'
-    tool = kernel.src() / 'tools/testing/kunit/kunit.py'
     # Others may have the source tree while the kernel runs.
     with locked(f'kunit-{platform}'):
         with locked('kernel-src'), kernel.using(out):
             kernel.checkout(base, tree, objects)
             wanted = choose(suites(kernel.src(), what.lacks), suite)
             forget(out)
-            cmd = [tool, 'build', *(f'--kunitconfig={config}' for config in
-                                    (*CONFIGS, *what.configs)), *what.args,
-                   f'--build_dir={out}', f'--jobs={jobs()}']
-            if shutil.which('ccache'):
-                cmd += ['--make_options=CC=ccache gcc']
-            trouble = attempt(f'kunit on {platform}: build', cmd, log, env)
+            trouble = attempt(f'kunit on {platform}: build',
+                              [*command(platform, 'build'), f'--jobs={jobs()}'], log, env)
             if not trouble:
                 built()
         trouble = trouble or attempt(f'kunit on {platform}', [
-            tool, 'exec', *what.args, f'--build_dir={out}', f'--timeout={bound}',
-            f'--json={result}', *([suite] if suite else [])], log, env, bound + GRACE)
+            *command(platform, 'exec'), f'--timeout={bound}', f'--json={result}',
+            *([suite] if suite else [])], log, env, bound + GRACE)
         said, text, config = (path.read_text(errors='replace') if path.exists() else ''
                               for path in (result, console, out / '.config'))
     with open(log, 'a', encoding='utf-8') as file:

@@ -13,10 +13,10 @@ import shutil
 from pathlib import Path
 
 from .base import listing
-from .arch import ARCHES
+from .arch import ARCHES, HOST
 from .kernel import compiler
 from .util import (ROOT, Fail, clean_env, digest, digest_functions, entry, fresh_log,
-                   have_entry, jobs, locked, run, say, scratch, step)
+                   have_entry, jobs, locked, run, say, scratch, step, version_of)
 
 OURS = ROOT / 'qemu'
 COPIED = ('hw', 'docs', 'tests', 'configs', 'include')
@@ -24,9 +24,11 @@ HEADER = ROOT / 'linux/drivers/misc/ims_testdev/ims_testdev_regs.h'
 HEADERS = (HEADER, ROOT / 'linux/drivers/ntb/hw/ims/ims_ntb_regs.h')
 HEADERS_AT = 'include/standard-headers/misc'
 VERSION = '7.2'
-# The same with ASAN and UBSAN
+# With ASAN and UBSAN, for qtests
+HOST_ONLY = {HOST: ARCHES[HOST]}
 # configure does not find UBSAN by itself: gcc warns about what its probe does.
-SANITIZED = ('--enable-sanitizers', '--extra-cflags=-fsanitize=undefined',
+SANITIZED = ('--target-list=x86_64-softmmu', '--enable-sanitizers',
+             '--extra-cflags=-fsanitize=undefined',
              '--extra-ldflags=-fsanitize=undefined')
 QTESTS = ('tests/qtest/ims-testdev-test', 'tests/qtest/ims-ntb-test')
 ADVICE = f'try again, or unpack QEMU {VERSION} and name it with QEMU_SRC='
@@ -170,6 +172,11 @@ def fetch(out):
     (out / 'version').write_text(version + '\n', encoding='ascii')
 
 
+def source_key():
+    """Of the same source package as what is installed"""
+    return f'{VERSION}-{version_of("qemu-system-data")}'
+
+
 def source():
     """(directory, what stands for its content)"""
     given = os.environ.get('QEMU_SRC')
@@ -182,7 +189,7 @@ def source():
         if not version.startswith(VERSION):
             raise Fail(f'QEMU_SRC={given} is QEMU {version}, the device is for {VERSION}')
         return path, listing(path)
-    path = entry('qemu-src', VERSION, fetch)
+    path = entry('qemu-src', source_key(), fetch)
     return path / 'src', (path / 'version').read_text(encoding='ascii')
 
 
@@ -265,7 +272,7 @@ def compiled(out, src, mark, more, log):
     with locked('qemu-work'):
         put(our_files(), work / 'src')
         build = configure(work, more, log)
-        emulators = [kind.emulator for kind in ARCHES.values()]
+        emulators = [kind.emulator for kind in (HOST_ONLY if more else ARCHES).values()]
         step('qemu: build', ['ninja', f'-j{jobs()}', *emulators, *QTESTS],
              log=log, cwd=build)
         for path in (*(build / name for name in (*emulators, *QTESTS)),
@@ -286,6 +293,6 @@ def get(more=()):
 
 
 def find():
-    if not os.environ.get('QEMU_SRC') and not have_entry('qemu-src', VERSION):
+    if not os.environ.get('QEMU_SRC') and not have_entry('qemu-src', source_key()):
         return None
     return have_entry('qemu', qemu_key(source()[1]))

@@ -6,13 +6,14 @@ Words
   change    what a step changes, wherever its lines are: a digest of its diff. A changelog
             builds nothing
   recorded  the changes that `make record-steps` has built and booted, in RECORD. `make
-            check` takes these for granted, but for the last step and some in turn
+            check` takes these for granted, but for the last step of each part and some in turn
 """
 import os
 import re
 
 from . import arch, boot, initramfs, kernel, qemu, series, warnings
-from .util import ROOT, Fail, digest, digest_code, entry, git, have_entry, say, write_atomic
+from .util import (ROOT, Fail, digest, digest_code, entry, git, have_entry, run, say,
+                   write_atomic)
 
 # {beginning of a path: machine with more of it than intel-ir}
 MACHINES = {'drivers/irqchip/irq-gic': 'arm-its'}
@@ -44,9 +45,10 @@ def recorded():
 
 def unrecorded(patches):
     """The names of the patches that are to be built whatever else is: those that are not
-    recorded, and the last one."""
+    recorded, and the last one of each part."""
     known = recorded()
-    return {p.name for p in patches if change(p) not in known} | {p.name for p in patches[-1:]}
+    return {p.name for p in patches if change(p) not in known} | {
+        *{p.part: p.name for p in patches}.values()}
 
 
 def try_step(base, tip, commits, number, log):
@@ -66,21 +68,23 @@ def try_step(base, tip, commits, number, log):
                    (*configs, *(config for config, _ in warnings.BUILDS.values()))), *files,
                  initramfs.INIT, *(initramfs.busybox(row['arch']) for row in rows),
                  boot.MACHINES, *(str(word) for row in rows for word in boot.engine(row)),
-                 qemu.get().name, digest_code('boot', 'steps', 'verdict', 'warnings'))
+                 qemu.get().name, run(['sparse', '--version'], check=False).stdout,
+                 digest_code('boot', 'steps', 'verdict', 'warnings'))
     if have_entry('step', key):
         return True
     for config in configs:
         kernel.get(config, *built[:3], label=label, log=log.with_suffix('.build.log'))
 
-    def run(_):
+    def build(_):
         new, _ = warnings.added(*built[:3], files, log.with_suffix('.build.log'))
         if new:
             raise Fail(f'{label}: {new[0]}; see {log.with_suffix(".build.log")}')
         for machine in machines:
-            result = boot.run(machine, 'lean', 'nothing', log, built=built, ramfs=ramfs)
+            its = log if machine == machines[0] else log.with_suffix(f'.{machine}.log')
+            result = boot.run(machine, 'lean', 'nothing', its, built=built, ramfs=ramfs)
             if not result:
-                raise Fail(f'{label} on {machine}: {result}; see {log}')
-    entry('step', key, run)
+                raise Fail(f'{label} on {machine}: {result}; see {its}')
+    entry('step', key, build)
     return False
 
 

@@ -231,6 +231,12 @@ def run(cmd, check=True, env=None, cwd=None, stdin=None, text=True):
     return done.stdout if check else done
 
 
+def version_of(package):
+    """The version of a package that is installed, as a name; 'none' if it is not"""
+    found = run(['dpkg-query', '-W', '-f', '${Version}', package], check=False).stdout
+    return re.sub(r'[^A-Za-z0-9.+~-]', '_', found) or 'none'
+
+
 def git(*args, repo=None, env=None, **kw):
     where = ['--git-dir', repo] if repo else []
     return run(['git', *where, *args], env=env or git_env(), **kw)
