@@ -222,8 +222,10 @@ def make_in(source, out, *targets, kind=arch.ARCHES[arch.HOST]):
 
 
 def make_env():
+    # Not CCACHE_DEPEND: with it, ccache does not see what .incbin takes in. The namespace is
+    # for a cache that was filled with it.
     return clean_env(CCACHE_DIR=str(cache() / 'ccache'), CCACHE_MAXSIZE='3G',
-                     CCACHE_NOHASHDIR='1', CCACHE_DEPEND='1')
+                     CCACHE_NOHASHDIR='1', CCACHE_NAMESPACE='incbin')
 
 
 def configure(config, base, tree, objects, label, log, where=None):
