@@ -33,7 +33,6 @@
  * nothing that is written but the notification register. The order of notifications
  * does not matter, as each one is about one slot, and the read after it cannot pass any.
  */
-#include <linux/bitfield.h>
 #include <linux/io.h>
 #include <linux/irqchip/irq-ims-generic.h>
 #include <linux/irqchip/msi-storage.h>
@@ -323,6 +322,15 @@ static void ims_table_flush(const struct ims_table *table, const struct msi_slot
 	ims_table_read_ctrl(table, slot);
 }
 
+/* Also false if the device does not respond. A VF has no such bit, PCIe r6.0, sec 9.3.4.1.3 */
+static bool ims_memory_enabled(struct pci_dev *pdev)
+{
+	u16 cmd;
+
+	pci_read_config_word(pdev, PCI_COMMAND, &cmd);
+	return !PCI_POSSIBLE_ERROR(cmd) && (pdev->is_virtfn || cmd & PCI_COMMAND_MEMORY);
+}
+
 static int ims_table_init_slot(struct msi_storage *storage, struct msi_slot *slot)
 {
 	struct ims_table *table = storage->priv;
@@ -337,7 +345,8 @@ static int ims_table_init_slot(struct msi_storage *storage, struct msi_slot *slo
 	slot->iobase = table->base + (size_t)slot->index * layout->stride;
 	ctrl = ims_table_read_ctrl(table, slot);
 	/* Neither could it if a reset has begun meanwhile */
-	if (PCI_POSSIBLE_ERROR(ctrl))
+	if (PCI_POSSIBLE_ERROR(ctrl) && (msi_storage_is_suspended(storage) ||
+					 !ims_memory_enabled(to_pci_dev(storage->dev))))
 		return -EIO;
 
 	slot->ctrl = ims_ctrl_mask(&table->format, ctrl & ~(layout->live | layout->w1c));
@@ -504,13 +513,13 @@ static int ims_table_mask_all(struct pci_dev *pdev, const struct ims_table *tabl
 	unsigned int i, left = 0;
 	u32 ctrl;
 
-	if (pdev->current_state != PCI_D0)
+	if (pdev->current_state != PCI_D0 || !ims_memory_enabled(pdev))
 		return -EIO;
 
 	for (i = 0; i < nr_slots; i++, addr += format->layout.stride) {
 		ctrl = readl(addr);
 		/* Each read of a removed device can take a long time */
-		if (PCI_POSSIBLE_ERROR(ctrl) && !pci_device_is_present(pdev))
+		if (PCI_POSSIBLE_ERROR(ctrl) && !ims_memory_enabled(pdev))
 			return -EIO;
 		if (!ims_ctrl_masked(format, ctrl)) {
 			writel(ims_ctrl_mask(format, ctrl & ~format->layout.w1c), addr);
@@ -555,7 +564,7 @@ static int ims_table_mask_all(struct pci_dev *pdev, const struct ims_table *tabl
  *	* %-EINVAL     - @desc is invalid. The kernel log has the reason
  *	* %-EOPNOTSUPP - The layout has %IMS_TABLE_ADDR_64, and this CPU cannot write
  *	  64 bits at once, or the platform does not support IMS
- *	* %-EIO        - @pdev is not in D0 or was removed
+ *	* %-EIO        - @pdev was removed, is not in D0, or Memory Space is not enabled
  *	* %-ENOMEM     - Out of memory
  *	* Any other error of pci_create_ims_store()
  */
@@ -815,7 +824,7 @@ static const char *ims_mem_error(const struct ims_mem_desc *desc)
 		return "the register to notify the device is not aligned";
 	if (!desc->nr_slots)
 		return "it has no slots";
-	if (desc->first > U32_MAX - desc->nr_slots)
+	if (desc->first > U32_MAX - (desc->nr_slots - 1))
 		return "the numbers of the slots exceed 32 bits";
 	if (!desc->layout)
 		return "it has no layout";

@@ -3,7 +3,7 @@
  * Message stores in debugfs
  *
  * Each device has a file in irq/msi/. It shows the stores that have a
- * device domain, and of each store the slots that have an interrupt.
+ * device domain, and of each store the slots that are allocated.
  *
  * Consistency: Each line is a consistent state of the slot, as it is read with the
  * lock held that guards the slot. Interrupts and stores can be added and removed
@@ -100,10 +100,10 @@ static void msi_show_store(struct seq_file *m, const struct msi_dev_store *store
 	seq_printf(m, "store: %u\n", store->id);
 	seq_printf(m, " name:    %s\n", tmpl->name);
 	seq_printf(m, " domain:  %s\n", dd->name);
-	seq_printf(m, " parent:  %s\n", dd->parent->name);
+	seq_printf(m, " parent:  %s\n", dd->domain->parent->name);
 	seq_printf(m, " kind:    %s%s\n", tmpl->ops->sync ? "deferred" : "direct", suspended);
 	seq_printf(m, " size:    %u\n", size);
-	seq_printf(m, " used:    %u\n", store->used);
+	seq_printf(m, " used:    %u\n", READ_ONCE(store->used));
 	seq_printf(m, " %-8s %6s %-18s %-18s %-8s %s\n", "slot", "irq", "cookie", "address",
 		   "data", "state");
 }

@@ -35,7 +35,8 @@
  *     in one of the two lists of dirty ones if and only if msi_core_desc::dirty is not zero.
  *   - Without the bus lock no slot is posted.
  *   - A dirty slot is never left alone: The bus lock is held, a work item or, for
- *     one that has failed, the retry is queued, or the store is suspended.
+ *     one that has failed, the retry is queued, the store is suspended, or the device
+ *     did not respond after a reset and was not restored.
  *   - A slot that could not be synced does not delay others: It is tried again
  *     when it changes and by the retry work, but not with each bus unlock.
  *   - The message of a slot is not changed and its interrupt is not freed without

@@ -506,7 +506,6 @@ int msi_device_domain_attach(struct msi_dev_store *store, struct irq_domain *par
 		goto free_dd;
 
 	dd->pops = pops;
-	dd->parent = parent;
 	msi_device_domain_init_chip(dd, tmpl, pops);
 
 	fwnode = irq_domain_alloc_named_fwnode(dd->name);

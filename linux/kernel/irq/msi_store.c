@@ -6,9 +6,11 @@
  * device, and uses a device domain if the interrupt domain of the device is a MSI parent.
  * Other stores are created with a device domain. See msi_device_domain.c for these.
  *
- * Locking: msi_dev_store::guard protects a store and is held over its storage ops. It is
- * the MSI mutex of the device for the default store, and a lock of its own for others.
- * The MSI mutex also protects changes of the list of stores.
+ * Locking: msi_dev_store::guard serializes allocation and release, and with them the ops
+ * init_slot() and free_slot(). It is the MSI mutex of the device for the default store, and a
+ * lock of its own for others. The interrupt descriptor lock serializes the changes of a slot of
+ * a direct store, msi_dev_store::bus_lock those of a store with lock() or sync(). The MSI mutex
+ * also protects changes of the list of stores.
  */
 #include <linux/device.h>
 #include <linux/interrupt.h>
@@ -18,7 +20,6 @@
 #include <linux/msi.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
-#include <linux/wait_bit.h>
 
 #include <asm/sections.h>
 
@@ -90,6 +91,8 @@ static const char *msi_template_error(const struct msi_storage_template *tmpl,
 			return "the slots of a deferred store have to be maskable";
 	} else if (tmpl->flags & MSI_STORAGE_DRIVER_RESTORE) {
 		return "it waits for the driver and is not deferred";
+	} else if (ops->lock && tmpl->flags & MSI_STORAGE_ACTIVATE_EARLY) {
+		return "a store with lock is activated by request_irq() only";
 	} else if (!ops->write_msg) {
 		return "the storage ops cannot write a message";
 	} else if (tmpl->flags & MSI_STORAGE_NO_MASK) {
@@ -310,8 +313,8 @@ exit_store:
  *
  * The private data stays with the caller.
  *
- * Context: Task context, can sleep. The store is the default one and the MSI lock of the
- *	    device is held, or the store cannot be found any more.
+ * Context: Task context, can sleep. The MSI lock of the device is held, or nothing else uses
+ *	    the store.
  */
 void msi_store_exit(struct msi_dev_store *store)
 {
@@ -644,10 +647,9 @@ static void msi_store_del_desc(struct msi_dev_store *store, struct msi_desc *des
 }
 
 /*
- * Free interrupts with their descriptors. The store is not locked while interrupts
- * are freed or allocated, because the interrupt core takes the bus lock where it
- * resets a handler, as when an allocation fails half way. What could not be cleared
- * in a device that does not answer, is left as it is.
+ * Free interrupts with their descriptors. The bus lock is not held while interrupts are
+ * freed or allocated, because the interrupt core takes it where it resets a handler, as when
+ * an allocation fails half way. A slot that a device does not clear is left as it is.
  */
 static void msi_store_free_descs(struct msi_dev_store *store, struct msi_desc **descs,
 				 unsigned int count)
@@ -861,31 +863,6 @@ static struct msi_desc *msi_store_find_irq(struct msi_dev_store *store, struct m
 	return desc;
 }
 
-/*
- * Lock a created store to allocate or free interrupts, for which the device has to be
- * accessed. While the bus resets it, wait until it is restored: nothing else would clear the
- * slot of an interrupt that is freed, should the device keep it.
- */
-static void msi_store_guard(struct msi_dev_store *store)
-{
-	bool *resetting = &store->storage.resetting;
-
-	mutex_lock(&store->lock);
-	while (READ_ONCE(*resetting)) {
-		mutex_unlock(&store->lock);
-		wait_var_event(resetting, !READ_ONCE(*resetting));
-		mutex_lock(&store->lock);
-	}
-}
-
-static void msi_store_end_reset(struct msi_dev_store *store)
-{
-	WRITE_ONCE(store->storage.resetting, false);
-	/* Pairs with the one in wait_var_event() */
-	smp_mb();
-	wake_up_var(&store->storage.resetting);
-}
-
 static void msi_store_free_locked(struct msi_dev_store *store, struct msi_map map)
 {
 	struct msi_desc *desc = msi_store_find_irq(store, map);
@@ -975,7 +952,7 @@ struct msi_map msi_store_alloc_irq(struct device *dev, unsigned int id,
 	init_desc.msi_index = index;
 	msi_slot_set_cookie(&init_desc.slot, cookie);
 
-	msi_store_guard(store);
+	mutex_lock(&store->lock);
 	map = msi_store_alloc_locked(dev, store, &init_desc);
 	mutex_unlock(&store->lock);
 	msi_store_put(store);
@@ -1001,7 +978,7 @@ void msi_store_free_irq(struct device *dev, unsigned int id, struct msi_map map)
 	if (WARN_ON_ONCE(!store))
 		return;
 
-	msi_store_guard(store);
+	mutex_lock(&store->lock);
 	msi_store_free_locked(store, map);
 	mutex_unlock(&store->lock);
 	msi_store_put(store);
@@ -1016,7 +993,12 @@ static struct irq_affinity_desc *msi_store_create_masks(struct msi_dev_store *st
 	unsigned int i;
 
 	masks = irq_create_affinity_masks(count, affd);
-	for (i = 0; masks && store->deferred && i < count; i++)
+	if (!masks && IS_ENABLED(CONFIG_SMP) && count > affd->pre_vectors + affd->post_vectors)
+		return ERR_PTR(-ENOMEM);
+	if (!masks || !store->deferred)
+		return masks;
+
+	for (i = 0; i < count; i++)
 		masks[i].is_managed = 0;
 	return masks;
 }
@@ -1032,7 +1014,7 @@ static int msi_store_alloc_maps(struct device *dev, struct msi_dev_store *store,
 	int i, ret;
 
 	req->init_desc.affinity = NULL;
-	msi_store_guard(store);
+	mutex_lock(&store->lock);
 	ret = msi_store_alloc_descs(dev, store, req, descs);
 	if (exact && ret > 0 && ret < req->max) {
 		msi_store_free_descs(store, descs, ret);
@@ -1065,6 +1047,8 @@ static int msi_store_spread_maps(struct device *dev, struct msi_dev_store *store
 			return -ENOSPC;
 
 		masks = msi_store_create_masks(store, req->max, affd);
+		if (IS_ERR(masks))
+			return PTR_ERR(masks);
 		req->masks = masks;
 		ret = msi_store_alloc_maps(dev, store, req, true, descs, maps);
 		kfree(masks);
@@ -1216,10 +1200,10 @@ void msi_store_free_irqs(struct device *dev, unsigned int id, const struct msi_m
 			descs = few;
 	}
 
-	msi_store_guard(store);
+	mutex_lock(&store->lock);
 	for (i = 0; i < count; i++) {
 		desc = msi_store_find_irq(store, maps[i]);
-		/* It stays where msi_lose_stores() finds it */
+		/* It stays in the store until its slot is cleared */
 		if (desc && !WARN_ON_ONCE(msi_core_desc(desc)->freeing)) {
 			msi_core_desc(desc)->freeing = true;
 			descs[n++] = desc;
@@ -1649,7 +1633,8 @@ bool msi_has_created_stores(struct device *dev)
 /**
  * msi_lose_stores - Do not change slots before they are written again
  * @dev:	Device to operate on
- * @reset:	The device is reset. It is not accessed before msi_restore_stores()
+ * @reset:	The device is reset. No op that is invoked from here on accesses it, before
+ *		msi_restore_stores() or msi_end_reset()
  *
  * For the bus, before it resets a device or before a device that has forgotten its stores
  * can be accessed. An interrupt can be unmasked at any time, and its slot would send a
@@ -1696,7 +1681,7 @@ void msi_end_reset(struct device *dev)
 	struct msi_dev_store *store;
 
 	for (; (store = msi_store_get_range(dev, &id, ULONG_MAX)); id++) {
-		msi_store_end_reset(store);
+		WRITE_ONCE(store->storage.resetting, false);
 		msi_store_put(store);
 	}
 }
@@ -1722,7 +1707,7 @@ void msi_restore_stores(struct device *dev)
 
 	for (; (store = msi_store_get_range(dev, &id, ULONG_MAX)); id++) {
 		WRITE_ONCE(store->lost, false);
-		msi_store_end_reset(store);
+		WRITE_ONCE(store->storage.resetting, false);
 		if (store->tmpl->flags & MSI_STORAGE_DRIVER_RESTORE)
 			; /* Has to wait for the driver */
 		else if (store->deferred)
@@ -1939,6 +1924,8 @@ int msi_create_store(struct device *dev, const struct msi_storage_template *tmpl
 	struct msi_dev_store *store;
 	int ret;
 
+	if (!parent)
+		return -ENODEV;
 	ret = msi_setup_device_data(dev);
 	if (ret)
 		return ret;
@@ -1969,7 +1956,7 @@ int msi_create_store(struct device *dev, const struct msi_storage_template *tmpl
 	if (ret)
 		goto erase_store;
 
-	ret = parent ? msi_device_domain_attach(store, parent) : -ENODEV;
+	ret = msi_device_domain_attach(store, parent);
 	if (ret)
 		goto exit_store;
 	/* There can be many of them, and most are not in use */

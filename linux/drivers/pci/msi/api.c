@@ -528,15 +528,14 @@ EXPORT_SYMBOL_GPL(pci_remove_ims_store);
  * interrupt is requested. What a cookie points to must stay valid until the interrupt is
  * freed.
  *
- * Context: Task context, can sleep. Takes the lock of the store. While the PCI core resets
- *	    @pdev, waits until it is restored.
+ * Context: Task context, can sleep. Takes the lock of the store.
  *
  * Return: A &struct msi_map. On failure the interrupt number is 0 and the index
  * is a negative error code:
  *
  *	* %-ENODEV - There is no such store, or @pdev was removed
- *	* %-EIO    - The store has to access the device for it, and is suspended or the device
- *	  is not in D0
+ *	* %-EIO    - The store has to access the device for it, and is suspended, or the device
+ *	  is not in D0 or is being reset by the PCI core
  *	* %-ERANGE - @index is beyond the end of the store
  *	* %-EBUSY  - @index is in use
  *	* %-ENOSPC - The store or the interrupt remapping table is exhausted
@@ -565,12 +564,11 @@ EXPORT_SYMBOL_GPL(pci_ims_store_alloc_irq);
  * @id:		Id of the store as returned by pci_create_ims_store()
  * @map:	What pci_ims_store_alloc_irq() returned
  *
- * The interrupt must have been freed with free_irq() before. The device has to be in
- * D0, or to lose its state before it is in D0 again: a store that is written at once
- * is not told, and would go on to send the message.
+ * The interrupt must have been freed with free_irq() before. The slot is cleared if the device
+ * is in D0, and neither suspended nor being reset. Otherwise the device has to lose its state,
+ * as it would go on to send the message.
  *
- * Context: Task context, can sleep. Takes the lock of the store. While the PCI core resets
- *	    @pdev, waits until it is restored.
+ * Context: Task context, can sleep. Takes the lock of the store.
  */
 void pci_ims_store_free_irq(struct pci_dev *pdev, unsigned int id, struct msi_map map)
 {

@@ -4,8 +4,8 @@
  * one by one or posted together
  */
 #include <linux/cpu.h>
-#include <linux/delay.h>
 #include <linux/interrupt.h>
+#include <linux/delay.h>
 #include <linux/kthread.h>
 
 #include "msi_test.h"
@@ -36,14 +36,12 @@ static enum msi_test_kind change_kind(struct kunit *test)
  * @kind:	Kind of the store
  * @id:		The store
  * @maps:	The interrupts. The first one is not requested, all others are
- * @done:	Another task has done its part
  */
 struct change {
 	struct msi_test		*mt;
 	enum msi_test_kind	kind;
 	int			id;
 	struct msi_map		maps[IRQS];
-	struct completion	done;
 };
 
 static void change_request(struct change *c, unsigned int i)
@@ -516,16 +514,6 @@ static void change_lost_deferred(struct kunit *test)
  * The bus resets the device, which nobody accesses before it is restored. That the driver
  * resumes the store meanwhile, as it does after a reset of its own, changes nothing.
  */
-static int bus_reset_free(void *arg)
-{
-	struct change *c = arg;
-
-	msi_store_free_irq(c->mt->dev, c->id, c->maps[2]);
-	c->maps[2] = msi_test_alloc(c->mt, c->id, 2);
-	complete(&c->done);
-	return 0;
-}
-
 static void change_bus_reset(struct kunit *test)
 {
 	struct msi_test *mt = test->priv;
@@ -544,18 +532,14 @@ static void change_bus_reset(struct kunit *test)
 	enable_irq(c.maps[1].virq);
 	free_irq(c.maps[2].virq, mt);
 	KUNIT_EXPECT_EQ(test, msi_store_restore_irq(mt->dev, c.id, c.maps[1]), 0);
+	msi_store_free_irq(mt->dev, c.id, c.maps[2]);
+	c.maps[2] = msi_test_alloc(mt, c.id, 2);
 	flush_workqueue(msi_wq);
-	/* This waits for the end */
-	init_completion(&c.done);
-	KUNIT_ASSERT_FALSE(test, IS_ERR(kthread_run(bus_reset_free, &c, "msi_kunit")));
-	msleep(50);
-	KUNIT_EXPECT_FALSE(test, completion_done(&c.done));
-	expect_ops(mt, "during the reset", "");
+	expect_ops(mt, "during the reset", "free(2) init(2)");
 
 	mt->hw.offline = false;
 	msi_restore_stores(mt->dev);
 	KUNIT_EXPECT_FALSE(test, msi_storage_is_suspended(slot_of(&c, 0)->storage));
-	KUNIT_ASSERT_NE(test, wait_for_completion_timeout(&c.done, 10 * HZ), 0);
 	msi_test_expect_same(mt, &mt->hw, c.maps, 2);
 	change_request(&c, 2);
 	msi_test_expect_same(mt, &mt->hw, c.maps, IRQS);
@@ -580,6 +564,25 @@ static void change_reset_failed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, msi_store_resume(mt->dev, c.id), 0);
 	msi_test_expect_same(mt, &mt->hw, c.maps, IRQS);
 	change_exit(&c);
+}
+
+/* The bus does not find a store that is removed while it resets the device */
+static void change_reset_removed(struct kunit *test)
+{
+	struct msi_test *mt = test->priv;
+	unsigned int i;
+	struct change c;
+
+	change_init(&c, mt, change_kind(test));
+	for (i = 1; i < IRQS; i++)
+		free_irq(c.maps[i].virq, mt);
+	msi_lose_stores(mt->dev, true);
+	mt->hw.offline = true;
+	msi_test_log_reset(mt);
+	msi_remove_store(mt->dev, c.id);
+	msi_restore_stores(mt->dev);
+	msi_end_reset(mt->dev);
+	expect_ops(mt, "removal", "free(0) free(1) free(2) release");
 }
 
 /* What is left to restore is done before slots are released */
@@ -1238,6 +1241,7 @@ static struct kunit_case msi_change_cases[] = {
 	KUNIT_CASE(change_lost_deferred),
 	KUNIT_CASE_PARAM(change_bus_reset, change_gen_params),
 	KUNIT_CASE_PARAM(change_reset_failed, change_gen_params),
+	KUNIT_CASE_PARAM(change_reset_removed, change_gen_params),
 	KUNIT_CASE(change_remove_lost),
 	KUNIT_CASE_PARAM(change_resume_locks, change_gen_params),
 	KUNIT_CASE_PARAM(change_cookie, change_gen_params),

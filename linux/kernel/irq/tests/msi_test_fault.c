@@ -563,6 +563,7 @@ static void fault_each(struct fault *f, const struct fault_op *op)
 	unsigned long *verbose = failslab_variable("verbose");
 	int used, irqs, prepared;
 	unsigned long old_verbose;
+	bool old_ignore;
 	struct kunit *test = f->mt->test;
 	unsigned int nth;
 	bool failed = true;
@@ -579,6 +580,7 @@ static void fault_each(struct fault *f, const struct fault_op *op)
 	prepared = f->mt->parent.prepared;
 	fault_once(f, op, 0);
 
+	old_ignore = *ignore_gfp_wait;
 	old_verbose = *verbose;
 	*verbose = 0;
 	*ignore_gfp_wait = false;
@@ -588,7 +590,7 @@ static void fault_each(struct fault *f, const struct fault_op *op)
 		KUNIT_EXPECT_EQ_MSG(test, f->mt->parent.irqs, irqs, "allocation %u", nth);
 		KUNIT_EXPECT_EQ_MSG(test, f->mt->parent.prepared, prepared, "allocation %u", nth);
 	}
-	*ignore_gfp_wait = true;
+	*ignore_gfp_wait = old_ignore;
 	*verbose = old_verbose;
 
 	/* It was about something, and it came to an end */

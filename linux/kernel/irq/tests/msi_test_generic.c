@@ -44,7 +44,7 @@
  * @accesses:	Accesses to the device
  * @changes:	Bits of the control word that the device has set
  * @order:	When a field of a slot in MMIO space was written last
- * @gone:	Reads return all ones
+ * @gone:	Reads return all ones, as Memory Space is disabled
  * @breach:	What was broken
  */
 struct generic_device {
@@ -183,6 +183,21 @@ static struct resource generic_resource = {
 	.flags	= IORESOURCE_MEM,
 };
 
+static int generic_read_config(struct pci_bus *bus, unsigned int devfn, int where, int size,
+			       u32 *val)
+{
+	*val = where == PCI_COMMAND && !generic->gone ? PCI_COMMAND_MEMORY : 0;
+	return PCIBIOS_SUCCESSFUL;
+}
+
+static struct pci_ops generic_bus_ops = {
+	.read	= generic_read_config,
+};
+
+static struct pci_bus generic_bus = {
+	.ops	= &generic_bus_ops,
+};
+
 static void generic_release(struct device *dev)
 {
 	kfree(to_pci_dev(dev));
@@ -206,6 +221,7 @@ static int generic_init(struct kunit *test)
 	if (!gd->regs || !gd->pdev)
 		return -ENOMEM;
 
+	gd->pdev->bus = &generic_bus;
 	gd->pdev->current_state = PCI_D0;
 	gd->pdev->error_state = pci_channel_io_normal;
 	gd->pdev->dev.release = generic_release;
@@ -592,6 +608,33 @@ static void generic_all_ones(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, storage->ops->is_masked(storage, &slot));
 	storage->ops->unmask(storage, &slot);
 	KUNIT_EXPECT_FALSE(test, storage->ops->is_masked(storage, &slot));
+	gd->gone = false;
+
+	/* That is a control word as good as any */
+	if (!row->in_memory) {
+		generic_slot(gd, storage, &other, 2);
+		*generic_field(gd->slots, 2, row->layout.ctrl) = ~0;
+		KUNIT_EXPECT_EQ(test, storage->ops->init_slot(storage, &other), 0);
+		KUNIT_EXPECT_TRUE(test, generic_masked(gd, 2));
+	}
+}
+
+/* What another kernel has left could not be masked */
+static void generic_memory_disabled(struct kunit *test)
+{
+	const struct generic_row *row = test->param_value;
+	const struct ims_table_desc desc = {
+		.base		= generic->regs,
+		.length		= sizeof(generic->slots),
+		.nr_slots	= GENERIC_NR,
+		.layout		= &row->layout,
+	};
+
+	if (row->in_memory)
+		return;
+	generic->gone = true;
+	KUNIT_EXPECT_EQ(test, pci_create_ims_table_store(generic->pdev, &desc), -EIO);
+	KUNIT_EXPECT_EQ(test, generic->accesses, 0);
 }
 
 static void generic_cookie(struct kunit *test)
@@ -987,9 +1030,9 @@ static void generic_refuse_desc(struct kunit *test)
 	REFUSED(mem, "the register to notify the device is not aligned", .notify = regs + 2,
 		.nr_slots = 1, .layout = &narrow);
 	REFUSED(mem, "it has no slots", .notify = regs, .layout = &narrow);
-	REFUSED(mem, "exceed 32 bits", .notify = regs, .nr_slots = 2, .first = U32_MAX - 1,
+	REFUSED(mem, "exceed 32 bits", .notify = regs, .nr_slots = 2, .first = U32_MAX,
 		.layout = &narrow);
-	REFUSED(mem, NULL, .notify = regs + 4, .nr_slots = 2, .first = U32_MAX - 2,
+	REFUSED(mem, NULL, .notify = regs + 4, .nr_slots = 2, .first = U32_MAX - 1,
 		.layout = &narrow);
 	REFUSED(mem, "it has no layout", .notify = regs, .nr_slots = 1);
 	REFUSED(mem, "the cookie cannot be a PASID", .notify = regs, .nr_slots = 1,
@@ -1032,6 +1075,7 @@ static struct kunit_case msi_generic_cases[] = {
 	KUNIT_CASE_PARAM(generic_life, generic_gen_params),
 	KUNIT_CASE_PARAM(generic_volatile, generic_gen_params),
 	KUNIT_CASE_PARAM(generic_unreachable, generic_gen_params),
+	KUNIT_CASE_PARAM(generic_memory_disabled, generic_gen_params),
 	KUNIT_CASE_PARAM(generic_all_ones, generic_gen_params),
 	KUNIT_CASE_PARAM(generic_cookie, generic_gen_params),
 	KUNIT_CASE_PARAM(generic_set_cookie, generic_gen_params),

@@ -27,6 +27,8 @@ REFUSE_OPS(only_lock, .write_msg = msi_test_op_write_msg, .mask = msi_test_op_ma
 	   .unmask = msi_test_op_unmask, .lock = msi_test_op_lock);
 REFUSE_OPS(only_unlock, .write_msg = msi_test_op_write_msg, .mask = msi_test_op_mask,
 	   .unmask = msi_test_op_unmask, .unlock = msi_test_op_unlock);
+REFUSE_OPS(locked, .write_msg = msi_test_op_write_msg, .mask = msi_test_op_mask,
+	   .unmask = msi_test_op_unmask, .lock = msi_test_op_lock, .unlock = msi_test_op_unlock);
 REFUSE_OPS(sync_write_msg, .sync = msi_test_op_sync, .write_msg = msi_test_op_write_msg);
 REFUSE_OPS(sync_mask, .sync = msi_test_op_sync, .mask = msi_test_op_mask);
 REFUSE_OPS(sync_unmask, .sync = msi_test_op_sync, .unmask = msi_test_op_unmask);
@@ -134,6 +136,9 @@ static const struct refuse_row refuse_rows[] = {
 		PCI_MSI(deferred, MSI_STORAGE_NO_MASK)),
 	INVALID("direct, waits for the driver", "it waits for the driver and is not deferred", 8,
 		IMS(direct, MSI_STORAGE_DRIVER_RESTORE)),
+	INVALID("locked, activated early",
+		"a store with lock is activated by request_irq() only", 8,
+		IMS(locked, MSI_STORAGE_ACTIVATE_EARLY)),
 	INVALID("no op at all", "the storage ops cannot write a message", 8,
 		IMS(nothing, 0)),
 	INVALID("no write_msg", "the storage ops cannot write a message", 8,

@@ -73,7 +73,7 @@ struct slot {
 	bool		requested;
 	bool		masked;
 	bool		managed;
-	bool		waiting;	/* fired while masked, and has not arrived yet */
+	bool		waiting;	/* fired, and has not arrived as far as is known */
 	unsigned int	virq;
 };
 
@@ -251,7 +251,7 @@ static bool fire_some(struct worker *w)
 		return true;
 
 	for (i = from; i < from + nr; i++)
-		w->slots[i].waiting = w->slots[i].masked;
+		w->slots[i].waiting = true;
 	if (nr > 1)
 		ret = CALL(mt_fire_range(fd, w->kind, w->first + from, nr));
 	else if (draw(w, 2))
@@ -305,7 +305,7 @@ static bool change_cookie(struct worker *w, unsigned int i)
 	return (ret == -EIO && w->kind == IMS_TD_KIND_CMD) || check(w, "cookie", i, ret);
 }
 
-/* The device is told afterwards what was done meanwhile, as nothing is fired */
+/* The device is told afterwards what was done meanwhile. What was fired before arrives */
 static bool be_quiet(struct worker *w)
 {
 	unsigned int times;
@@ -406,15 +406,15 @@ static bool free_all(struct worker *w)
 }
 
 /*
- * Of a device that was told to fail a command an allocation can fail. Nothing is left
- * of it then.
+ * An allocation can fail if the device was told to fail a command, or is being reset. Nothing
+ * is left of it then.
  */
 static bool enter_maps(struct worker *w, const struct ims_testdev_map *maps, int ret,
 		       bool managed)
 {
 	int i;
 
-	if (ret == -EIO && w->kind == IMS_TD_KIND_CMD)
+	if (ret == -EIO && w->store > 0)
 		return true;
 	if (!check(w, "alloc", 0, ret))
 		return false;
@@ -531,8 +531,9 @@ static bool step(struct worker *w)
 	if (dice < 100)
 		return fail_command(w);
 	if (dice < 104)
-		return change_cookie(w, i) && fire_some(w) && wait_arrival(w);
-	return be_quiet(w) && wait_arrival(w);
+		return fire_some(w) && change_cookie(w, i) && wait_arrival(w) &&
+		       fire_some(w) && wait_arrival(w);
+	return fire_some(w) && be_quiet(w) && wait_arrival(w);
 }
 
 static void *work(void *arg)
@@ -719,6 +720,27 @@ static bool run(int kmsg)
 	return !failed;
 }
 
+/* A slot in memory that was freed while the device was reset is cleared with its next use */
+static bool clear_slots(void)
+{
+	struct ims_testdev_map map;
+	unsigned int i, n;
+	int ret;
+
+	for (n = 0; n < NR_WORKERS; n++) {
+		struct worker *w = &workers[n];
+
+		for (i = 0; i < NR_SLOTS && w->store > 0; i++) {
+			ret = mt_alloc_cookie(fd, w->store, i, 0, &map);
+			if (!check(w, "clear", i, ret) || !enter_maps(w, &map, 1, false))
+				return false;
+		}
+		if (!free_all(w))
+			return false;
+	}
+	return true;
+}
+
 /* What is told at the end, sums over all kinds */
 struct result {
 	unsigned long long	sent;
@@ -820,6 +842,7 @@ static bool stress(void)
 	ok = set_up() && run(kmsg);
 	mt_reg_write(fd, IMS_TD_REG_CMD_LATENCY, 0);
 	mt_reg_write(fd, IMS_TD_REG_CMD_FAIL, 0);
+	ok = ok && clear_slots();
 	ok = collect(&result) && ok && good(&result);
 	ok = log_is_good(kmsg) && ok;
 	close(kmsg);
