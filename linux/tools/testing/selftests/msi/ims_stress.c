@@ -406,15 +406,15 @@ static bool free_all(struct worker *w)
 }
 
 /*
- * An allocation can fail if the device was told to fail a command, or is being reset. Nothing
- * is left of it then.
+ * Of a device that was told to fail a command an allocation can fail. Nothing is left
+ * of it then.
  */
 static bool enter_maps(struct worker *w, const struct ims_testdev_map *maps, int ret,
 		       bool managed)
 {
 	int i;
 
-	if (ret == -EIO && w->store > 0)
+	if (ret == -EIO && w->kind == IMS_TD_KIND_CMD)
 		return true;
 	if (!check(w, "alloc", 0, ret))
 		return false;
@@ -720,27 +720,6 @@ static bool run(int kmsg)
 	return !failed;
 }
 
-/* A slot in memory that was freed while the device was reset is cleared with its next use */
-static bool clear_slots(void)
-{
-	struct ims_testdev_map map;
-	unsigned int i, n;
-	int ret;
-
-	for (n = 0; n < NR_WORKERS; n++) {
-		struct worker *w = &workers[n];
-
-		for (i = 0; i < NR_SLOTS && w->store > 0; i++) {
-			ret = mt_alloc_cookie(fd, w->store, i, 0, &map);
-			if (!check(w, "clear", i, ret) || !enter_maps(w, &map, 1, false))
-				return false;
-		}
-		if (!free_all(w))
-			return false;
-	}
-	return true;
-}
-
 /* What is told at the end, sums over all kinds */
 struct result {
 	unsigned long long	sent;
@@ -842,7 +821,6 @@ static bool stress(void)
 	ok = set_up() && run(kmsg);
 	mt_reg_write(fd, IMS_TD_REG_CMD_LATENCY, 0);
 	mt_reg_write(fd, IMS_TD_REG_CMD_FAIL, 0);
-	ok = ok && clear_slots();
 	ok = collect(&result) && ok && good(&result);
 	ok = log_is_good(kmsg) && ok;
 	close(kmsg);
