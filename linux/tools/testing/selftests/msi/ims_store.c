@@ -339,6 +339,37 @@ TEST_F_TIMEOUT(ims, request_again, MT_TEST_SECONDS)
 }
 
 /*
+ * An interrupt is released while it is on its way. When it reaches the CPU, that must not
+ * take the vector from an interrupt that was requested since.
+ */
+TEST_F_TIMEOUT(ims, request_while_pending, MT_TEST_SECONDS)
+{
+	const unsigned int kind = variant->kind->nr;
+	const unsigned int id = create_store(_metadata, self, kind, 1);
+	struct ims_testdev_counts sum;
+	unsigned int i;
+	time_t end;
+
+	/* The first event can arrive, be lost, or arrive at the second handler. */
+	self->judged = true;
+	ASSERT_EQ(0, mt_alloc(self->fd, id, 0, 1, NULL));
+	for (i = 0; i < 500 && _metadata->passed; i++) {
+		ASSERT_EQ(0, mt_request(self->fd, kind, 0, 1));
+		ASSERT_EQ(0, mt_fire(self->fd, kind, 0));
+		ASSERT_EQ(0, mt_release(self->fd, kind, 0, 1));
+
+		ASSERT_EQ(0, mt_request(self->fd, kind, 0, 1));
+		ASSERT_EQ(0, mt_fire(self->fd, kind, 0));
+		end = 0;
+		do {
+			ASSERT_EQ(0, mt_counts(self->fd, kind, 0, 1, &sum, NULL));
+		} while (!sum.received && mt_wait_more(&end));
+		EXPECT_NE(0, sum.received) { TH_LOG("round %u", i); }
+		ASSERT_EQ(0, mt_release(self->fd, kind, 0, 1));
+	}
+}
+
+/*
  * Allocation of several at once
  */
 
