@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Suspend ims-testdev, restore it and drop its state; the copied message */
 #include <linux/atomic.h>
+#include <linux/cpu.h>
 #include <linux/cpumask.h>
 #include <linux/msi.h>
 #include <linux/msi_notify.h>
@@ -230,8 +231,10 @@ void ims_td_leave(struct ims_testdev *td)
 	 * The flow handler of an interrupt that was sent before this can mask its MSI-X entry.
 	 * Wait until each CPU has handled what it was sent.
 	 */
+	cpus_read_lock();
 	for_each_online_cpu(cpu)
-		work_on_cpu_safe(cpu, ims_td_nothing, NULL);
+		work_on_cpu(cpu, ims_td_nothing, NULL);
+	cpus_read_unlock();
 }
 
 /* Returns the first error of a store, which the core takes care of */

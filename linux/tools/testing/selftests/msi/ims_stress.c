@@ -676,7 +676,8 @@ static bool log_is_good(int kmsg)
 {
 	static const char *const bad_news[] = {
 		"No irq handler for vector", "nobody cared", "INTR-REMAP", "DRHD", "IO_PAGE_FAULT",
-		"WARNING:", "BUG:", "storage ops:", NULL
+		"WARNING:", "BUG:", "storage ops:", "change power state", "error updating",
+		"not ready", NULL
 	};
 	char line[512];
 	int ret;
