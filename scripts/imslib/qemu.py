@@ -21,16 +21,19 @@ from .util import (ROOT, Fail, clean_env, digest, digest_functions, entry, fresh
 OURS = ROOT / 'qemu'
 COPIED = ('hw', 'docs', 'tests', 'configs', 'include')
 HEADER = ROOT / 'linux/drivers/misc/ims_testdev/ims_testdev_regs.h'
-HEADERS = (HEADER, ROOT / 'linux/drivers/ntb/hw/ims/ims_ntb_regs.h')
+HEADERS = (HEADER, HEADER.parent / 'ims_platform_regs.h',
+           ROOT / 'linux/drivers/ntb/hw/ims/ims_ntb_regs.h')
 HEADERS_AT = 'include/standard-headers/misc'
 VERSION = '7.2'
-# With ASAN and UBSAN, for qtests
-HOST_ONLY = {HOST: ARCHES[HOST]}
-# configure does not find UBSAN by itself: gcc warns about what its probe does.
-SANITIZED = ('--target-list=x86_64-softmmu', '--enable-sanitizers',
-             '--extra-cflags=-fsanitize=undefined',
+# With ASAN and UBSAN, for qtests. configure does not find UBSAN by itself: gcc warns about
+# what its probe does.
+SANITIZED = ('--enable-sanitizers', '--extra-cflags=-fsanitize=undefined',
              '--extra-ldflags=-fsanitize=undefined')
-QTESTS = ('tests/qtest/ims-testdev-test', 'tests/qtest/ims-ntb-test')
+# The emulator that each runs on
+QTESTS = {'tests/qtest/ims-testdev-test': ARCHES[HOST].emulator,
+          'tests/qtest/ims-ntb-test': ARCHES[HOST].emulator,
+          'tests/qtest/ims-vmd-test': ARCHES[HOST].emulator,
+          'tests/qtest/ims-platform-test': ARCHES['arm64'].emulator}
 ADVICE = f'try again, or unpack QEMU {VERSION} and name it with QEMU_SRC='
 
 
@@ -272,7 +275,7 @@ def compiled(out, src, mark, more, log):
     with locked('qemu-work'):
         put(our_files(), work / 'src')
         build = configure(work, more, log)
-        emulators = [kind.emulator for kind in (HOST_ONLY if more else ARCHES).values()]
+        emulators = [kind.emulator for kind in ARCHES.values()]
         step('qemu: build', ['ninja', f'-j{jobs()}', *emulators, *QTESTS],
              log=log, cwd=build)
         for path in (*(build / name for name in (*emulators, *QTESTS)),

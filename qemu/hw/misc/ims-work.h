@@ -1,7 +1,7 @@
 /*
  * A bound on what devices do on behalf of one access
  *
- * ims-testdev and ims-ntb access the bus when software accesses them, and what
+ * The test devices access the bus when software accesses them, and what
  * they access can be another of them, which goes on from there: what comes of
  * one access could be any amount of work, with the big QEMU lock held, and
  * without the memory maps that it replaces being freed.  So all of it together

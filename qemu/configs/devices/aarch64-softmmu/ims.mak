@@ -10,6 +10,7 @@ CONFIG_ARM_GICV3_TCG=y
 # The device under test
 CONFIG_IMS_TESTDEV=y
 CONFIG_IMS_NTB=y
+CONFIG_IMS_PLATFORM=y
 CONFIG_EDU=y
 
 # The second serial line

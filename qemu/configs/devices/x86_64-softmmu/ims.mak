@@ -12,6 +12,7 @@ CONFIG_HPET=y
 # The device under test, and the ways to end a run with a verdict
 CONFIG_IMS_TESTDEV=y
 CONFIG_IMS_NTB=y
+CONFIG_IMS_VMD=y
 CONFIG_ISA_DEBUG=y
 CONFIG_EDU=y
 
