@@ -79,22 +79,31 @@ def test_device_vanishes(machine, log, show):
                     hardware=boot.behind_ports(5)), log, show)
 
 
-@pytest.mark.parametrize('machine', WITH_TESTS)
+PORTS = ('-global', 'ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off', *boot.behind_ports(2),
+         '-device', 'pcie-root-port,id=port3,chassis=3')
+# The machine has others, and a device.
+VMD_PORTS = ('-device', 'ims-testdev,id=vmd-dev4,bus=vmd-port4',
+             '-device', 'pcie-root-port,id=port3,bus=vmd,chassis=3')
+
+
+@pytest.mark.parametrize('machine', each_or_rare([*WITH_TESTS, 'vmd', 'vmd-bypass'],
+                                                 [*WITH_TESTS, 'vmd'], 1))
 def test_hot_plug(machine, log, show):
     """By the kernel's own driver, with interrupts in use, on request and by surprise. A slot
     does not stay empty for long. One more device is behind a PCIe-to-PCI bridge."""
     def plug(event, data):
-        number = data.get('device', '').removeprefix('dev')
-        return [('device_add', {'driver': 'ims-testdev', 'id': f'dev{number}', 'msix-vectors': 8,
-                                'bus': f'port{number}'})
-                ] if event == 'DEVICE_DELETED' and number else []
+        device = data.get('device')
+        return [('device_add', {'driver': 'ims-testdev', 'id': device, 'msix-vectors': 8,
+                                'bus': device.replace('dev', 'port')})
+                ] if event == 'DEVICE_DELETED' and device else []
 
+    vmd = 'behind' in MACHINES[machine]
     with qmp.answers(plug) as answered:
-        passes(boot.run(machine, 'lean', 'lost', log, extra=('pcie_ports=native',), hardware=(
-            '-global', 'ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off',
-            *boot.behind_ports(2), *answered, '-device', 'pcie-root-port,id=port3,chassis=3',
-            '-device', 'pcie-pci-bridge,bus=port3,id=bridge',
-            '-device', 'ims-testdev,bus=bridge,addr=1')), log, show)
+        passes(boot.run(machine, 'devices' if vmd else 'lean', 'lost', log,
+                        extra=('pcie_ports=native',), hardware=(
+                            *(VMD_PORTS if vmd else PORTS), *answered,
+                            '-device', 'pcie-pci-bridge,bus=port3,id=bridge',
+                            '-device', 'ims-testdev,bus=bridge,addr=1')), log, show)
 
 
 def test_no_msi(log, show):
@@ -137,13 +146,29 @@ def test_one_table_of_events(log, show):
     passes(boot.run('arm-its', 'lean', 'its', log, hardware=BRIDGE), log, show)
 
 
+@pytest.mark.parametrize('machine', each_or_rare(['arm-its', 'arm-its-smmu', 'arm-its-no-ims',
+                                                  'arm-v2m'], ['arm-its'], 2))
+@pytest.mark.needs('drivers/irqchip/irq-gic', 'drivers/base/', '.*ims.platform',
+                   'tests/guest/platform/')
+def test_platform_msi(machine, log, show, config='lean'):
+    """Devices that are not PCI devices, each with a DeviceID of its own"""
+    passes(boot.run(machine, config, 'platform', log, hardware=(
+        '-device', 'ims-platform,device-id=0xff00', '-device', 'ims-platform,device-id=0xff08')),
+        log, show)
+
+
+@pytest.mark.rare(minutes=3, why='test_platform_msi with KASAN and lockdep')
+def test_platform_msi_debug(log, show):
+    test_platform_msi('arm-its', log, show, 'debug')
+
+
 @pytest.mark.rare(minutes=3, why='every check has the selftests on arm-its')
 def test_msi_map_with_an_offset(log, show, tmp_path):
     """The root bus is bus 1 for the kernel and bus 0 for the ITS, as msi-map says."""
     row, dtb, node = MACHINES['arm-its'], tmp_path / 'dtb', '/pcie@10000000'
-    machine, options, *rest = row['qemu']
-    run([qemu.get() / 'qemu-system-aarch64', '-nodefaults', machine,
-         f'{options},dumpdtb={dtb}', *rest, *boot.engine(row)])
+    name, options, *rest = row['qemu']
+    run([qemu.get() / 'qemu-system-aarch64', '-nodefaults', name, f'{options},dumpdtb={dtb}',
+         *rest, *boot.engine(row)])
     _, its, *_ = run(['fdtget', '-t', 'x', dtb, node, 'msi-map']).split()
     run(['fdtput', '-t', 'x', dtb, node, 'bus-range', '1', 'ff'])
     run(['fdtput', '-t', 'x', dtb, node, 'msi-map', '100', its, '0', 'ff00'])
@@ -185,19 +210,24 @@ def test_kdump(machine, snapshot, log, show, tmp_path):
     passes(result, log, show)
 
 
-def more_selftests(machine, programs, log, show, *reasons):
+def more_selftests(machine, programs, log, show, *reasons, extra=(), **more):
     """Programs on the kernel that has what single tests of them need. Elsewhere the
     lack of that is a reason to leave them out; here nothing would be left."""
-    result = boot.run(machine, 'devices', programs, log, extra=('ims.end=reboot',))
+    result = boot.run(machine, 'devices', programs, log, extra=('ims.end=reboot', *extra),
+                      **more)
     text = log.read_text('utf-8', 'replace')
     for reason in reasons:
         expect(reason not in text, f'{reason}; see {log}')
     passes(result, log, show)
 
 
-@pytest.mark.parametrize('machine', each_or_rare([*WITH_TESTS, *ITS], ['intel-ir'], 2))
+@pytest.mark.parametrize('machine', each_or_rare([*WITH_TESTS, *ITS, 'vmd'], ['intel-ir'], 2))
 def test_each_allocation_fails_in_turn(machine, log, show):
-    more_selftests(machine, 'msi_fault', log, show, 'SKIP the kernel has no fault injection')
+    # The machine's second device is the one behind the VMD, which lacks no vectors.
+    behind = {'extra': ['IMS_TESTDEV=/dev/ims_testdev1'],
+              'hardware': ('-global', 'ims-vmd.vectors=64')}
+    more_selftests(machine, 'msi_fault', log, show, 'SKIP the kernel has no fault injection',
+                   **(behind if 'behind' in MACHINES[machine] else {}))
 
 
 @pytest.mark.rare(minutes=2, why='the debug kernel has most of it')

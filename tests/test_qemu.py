@@ -13,12 +13,12 @@ from imslib import profile, qemu
 from imslib.util import ROOT, clean_env, run
 
 HERE = ROOT / 'tests/qemu'
-DEVICES = [Path(path).name for path in qemu.QTESTS]
+DEVICES = {Path(path).name: emulator for path, emulator in qemu.QTESTS.items()}
 
 
 def qtest(path, name, log, **env):
     done = run([path / name, '--tap', '-k'], check=False,
-               env=clean_env(QTEST_QEMU_BINARY=str(path / 'qemu-system-x86_64'), **env))
+               env=clean_env(QTEST_QEMU_BINARY=str(path / DEVICES[name]), **env))
     log.with_suffix('.tap').write_text(done.stdout, encoding='utf-8')
     note(log, done.stdout + done.stderr)
     passed = len(re.findall(r'^ok \d+', done.stdout, re.M))
@@ -39,7 +39,7 @@ def test_qtest(name, log):
 @pytest.mark.parametrize('name', DEVICES)
 def test_qtest_sanitized(name, log):
     path = qemu.get(qemu.SANITIZED)
-    binary = (path / 'qemu-system-x86_64').read_bytes()
+    binary = (path / DEVICES[name]).read_bytes()
     expect(b'__asan_report' in binary and b'__ubsan_handle' in binary,
            'this compiler has no ASAN or no UBSAN')
     # QEMU leaves memory behind when it ends. A status that no test expects

@@ -29,7 +29,7 @@ ROUNDS_PER_SECOND = 50
 # on the debug kernel.
 COMMON = ('panic=-1', 'oops=panic', 'ignore_loglevel')
 # Modules that only the program which is about them may load
-NO_MODULES = {'devices': ('ims.modules=no',), 'ntb': ('ims.modules=no',)}
+NO_MODULES = {'devices': ('ims.modules=no',), 'full': ('ims.modules=no',)}
 DEBUG = ('panic_on_warn=1', 'kmemleak=on', 'ims.kmemleak=1')
 
 RESULT = '{0} allocated, {0} fired, {0} received, 0 lost, 0 spurious, 0 breaches'
@@ -43,7 +43,10 @@ def demo_lines(row):
 
 def machines():
     rows = tomllib.loads(MACHINES.read_text(encoding='utf-8'))
-    return {name: {**rows.get(row.get('as'), {}), **row} for name, row in rows.items()}
+
+    def whole(row):
+        return {**(whole(rows[row['as']]) if 'as' in row else {}), **row}
+    return {name: whole(row) for name, row in rows.items()}
 
 
 def machine_row(name):
@@ -79,7 +82,8 @@ def command(row, binary, image, initrd, append, ports, hardware=(), runs=None):
     hardware is what a test wants beside the machine's own, runs is what it wants for
     engine()."""
     cmd = [binary, '-nodefaults', '-no-user-config', *(runs or engine(row)),
-           '-display', 'none', '-no-reboot', *row['qemu'], *hardware, '-device', 'ims-testdev']
+           '-display', 'none', '-no-reboot', *row['qemu'], *row.get('hardware', ()), *hardware,
+           '-device', 'ims-testdev']
     for number, (port, options) in enumerate(zip(ports, (FIRST_LINE, kind_of(row).serial))):
         cmd += ['-chardev', f'file,id=serial{number},path=/dev/fd/{port}',
                 *(option.format(f'serial{number}') for option in options)]

@@ -30,6 +30,11 @@ HARDWARE = (
     '-device', 'edu,dma_mask=0xffffffff,addr=15.0',
     '-device', 'ich9-ahci,id=sata,addr=16.0', '-device', 'ide-hd,bus=sata.0,drive=ahci',
 )
+# The controllers are the machine's.
+BEHIND_VMD = (
+    '-device', 'nvme-ns,bus=vmd-nvme,drive=nvme', '-device', 'ide-hd,bus=vmd-ahci.0,drive=ahci',
+    '-device', 'usb-storage,bus=vmd-xhci.0,drive=usb',
+)
 
 
 def disks(where):
@@ -49,6 +54,8 @@ def options(row, rounds):
     found = ['ims.end=reboot', 'usb-storage.delay_use=0', 'nvme.io_queue_depth=16',
              'rcupdate.rcu_expedited=1', f'devices.machine={row["devices"]}',
              f'devices.prefix={row["prefix"]}', f'devices.rounds={rounds}']
+    if 'behind' in row:
+        found.append(f'devices.behind={row["behind"]}')
     if row['arch'] == 'arm64':
         found.append('devices.suspend=freeze')
     if row['devices'] == 'direct':
@@ -69,4 +76,5 @@ def run(machine, log, rounds=FEW):
     with tempfile.TemporaryDirectory(prefix='ims-devices-') as tmp, qmp.answers(wake) as more:
         return boot.run(machine, 'devices', 'devices', log, silence=SILENCE, total=TOTAL,
                         extra=options(row, rounds),
-                        hardware=(*disks(Path(tmp)), *HARDWARE, *more))
+                        hardware=(*disks(Path(tmp)), *more,
+                                  *(BEHIND_VMD if 'behind' in row else HARDWARE)))

@@ -37,12 +37,12 @@ STORE = 'kernel/irq/msi_store.c'
 CONTRACT = 'kernel/irq/msi_storage_debug.c'
 HEADER = 'include/linux/msi.h'
 TRACE = 'include/trace/events/msi.h'
-PARENTS = ('arch/x86/kernel/apic/msi.c', 'drivers/irqchip/irq-gic-v3-its-pci-msi.c',
-           'drivers/irqchip/irq-gic-v2m.c')
+PARENTS = ('arch/x86/kernel/apic/msi.c', 'drivers/irqchip/irq-gic-v3-its.c',
+           'drivers/irqchip/irq-gic-v2m.c', 'drivers/pci/controller/vmd.c')
 CALLS = ('drivers/pci/msi/api.c', 'drivers/irqchip/irq-ims-generic.c', 'kernel/irq/msi_notify.c')
 # Where the words come from that the page uses.
-SOURCES = ('arch/x86/kernel/apic', 'drivers/base', 'drivers/iommu', 'drivers/irqchip',
-           'drivers/pci', 'include', 'kernel/irq')
+SOURCES = ('arch/x86/kernel/apic', 'arch/x86/pci', 'drivers/base', 'drivers/iommu',
+           'drivers/irqchip', 'drivers/pci', 'include', 'kernel/irq')
 # What other interfaces have to which the page compares.
 FOREIGN = {'ims_array_info', 'ims_queue_info', 'irq_set_auxdata', 'pci_create_ims_domain',
            'prepare_desc', 'queue_sync_unlock'}

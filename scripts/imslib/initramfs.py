@@ -17,7 +17,8 @@ TESTS = 'tools/testing/selftests/msi'
 DRIVER = 'drivers/misc/ims_testdev'
 # What a program shares with the selftests: the calls of the test driver
 SHARED = {name: (f'{TESTS}/msi_test.c',)
-          for name in ('its', 'kdump', 'late_sysfs', 'lost', 'no_msi', 'virtio_net')}
+          for name in ('its', 'kdump', 'late_sysfs', 'lost', 'no_msi', 'platform',
+                       'virtio_net', 'vmd')}
 # A directory is a program of the same name.
 PROGRAMS = tuple(ROOT / 'tests/guest' / name for name in ('devices', 'ntb', *SHARED))
 HEADERS = (ROOT / 'tests/guest/scenes.h',)

@@ -22,12 +22,12 @@ CONFIGS = {
     'debug': ('lean.config', 'debug.config'),
     'devices': ('lean.config', 'devices.config', 'leaks.config'),
     'fixes': ('lean.config', 'fixes.config'),
-    'ntb': ('lean.config', 'debug.config', 'ntb.config'),
+    'full': ('lean.config', 'debug.config', 'devices.config'),
     'rules': ('lean.config', 'rules.config'),
     'warnings': ('lean.config', 'drivers.config', 'warnings.config'),
 }
 # What they have of the series beyond series.config, if it is not series.CONFIG.config.
-MORE = {'warnings': 'series.all.config'}
+MORE = {'full': 'series.devices.config', 'warnings': 'series.all.config'}
 # What of a tree, and of its tools, goes into no kernel. Documentation/Kconfig does, and
 # objtool.
 IDLE = ('Documentation', 'MAINTAINERS', 'tools', 'testing')

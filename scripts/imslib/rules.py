@@ -41,9 +41,11 @@ PLACES = (
 )
 SEARCHED = re.compile(r'\.[chS]$|(?:^|/)(?:Makefile|Kbuild)$')
 
-# Storage ops that are wrong on purpose, in a place of their own, and those of the unit tests.
-ELSEWHERE = ('drivers/misc/ims_testdev/Makefile', 'drivers/misc/ims_testdev/wrong_ops.c')
-WRONG = (*ELSEWHERE, 'kernel/irq/tests/', 'drivers/pci/msi/msi_test')
+# Storage ops that are wrong on purpose, in a place of their own, and those of the unit tests. Of
+# platform devices there is one set for all default stores, and the test device's own.
+MISUSE = ('drivers/misc/ims_testdev/Makefile', 'drivers/misc/ims_testdev/wrong_ops.c')
+WRONG = (*MISUSE, 'kernel/irq/tests/', 'drivers/pci/msi/msi_test')
+ELSEWHERE = (*MISUSE, 'drivers/base/platform-msi.c', 'drivers/misc/ims_testdev/ims_platform.c')
 
 # It exports the functions of HEADER.
 EXPORTER = 'drivers/pci/msi/api.o'

@@ -35,7 +35,7 @@ NO_DIRECTORY = re.compile(r'\S+ warning: [^/].*: No such file or directory '
 
 
 # Drivers that only these directories of arch/ can have: {beginning of the path: directories}
-DRIVERS = {'drivers/irqchip/irq-gic': ('arm', 'arm64')}
+DRIVERS = {'drivers/iommu/arm/': ('arm64',), 'drivers/irqchip/irq-gic': ('arm', 'arm64')}
 
 # {O= directory: (configuration, directory of arch/)}. What the first can build, no other
 # one builds again.

@@ -18,6 +18,10 @@
  *				MSI_STORAGE_NO_MASK
  *   irq_unmask			unmask, unless		first, if MSI_PARENT_MASK
  *				MSI_STORAGE_NO_MASK
+ *   irq_enable			unmask, unless		first. Only if
+ *				MSI_STORAGE_NO_MASK	MSI_PARENT_ENABLE
+ *   irq_disable		mask, unless		afterwards. Only if
+ *				MSI_STORAGE_NO_MASK	MSI_PARENT_ENABLE
  *   irq_ack			-			if MSI_PARENT_ACK
  *   irq_eoi			-			if MSI_PARENT_EOI
  *   irq_retrigger		-			the first that has it
@@ -120,6 +124,19 @@ static void msi_slot_unmask_parent(struct irq_data *data)
 	msi_slot_unmask(data);
 }
 
+/* A parent that has irq_enable() and irq_disable() unmasks and masks in them */
+static void msi_slot_enable_parent(struct irq_data *data)
+{
+	irq_chip_enable_parent(data);
+	msi_slot_unmask(data);
+}
+
+static void msi_slot_disable_parent(struct irq_data *data)
+{
+	msi_slot_mask(data);
+	irq_chip_disable_parent(data);
+}
+
 static void msi_slot_record_mask_parent(struct irq_data *data)
 {
 	msi_slot_record_mask(data);
@@ -212,25 +229,35 @@ static int msi_slot_set_affinity(struct irq_data *data,
 	return err ?: ret;
 }
 
-/* What masks, unmasks and writes messages, by kind of store and by MSI_PARENT_MASK */
+/*
+ * What masks, unmasks and writes messages, by kind of store and by MSI_PARENT_MASK, and
+ * what enables and disables on a parent with MSI_PARENT_ENABLE
+ */
 struct msi_chip_part {
 	void	(*mask[2])(struct irq_data *data);
 	void	(*unmask[2])(struct irq_data *data);
+	void	(*enable)(struct irq_data *data);
+	void	(*disable)(struct irq_data *data);
 	void	(*write_msg)(struct irq_data *data, struct msi_msg *msg);
 };
 
 static const struct msi_chip_part msi_direct_part = {
 	.mask		= { msi_slot_mask, msi_slot_mask_parent },
 	.unmask		= { msi_slot_unmask, msi_slot_unmask_parent },
+	.enable		= msi_slot_enable_parent,
+	.disable	= msi_slot_disable_parent,
 	.write_msg	= msi_slot_write_msg,
 };
 
 static const struct msi_chip_part msi_nomask_part = {
 	.mask		= { msi_slot_no_mask, irq_chip_mask_parent },
 	.unmask		= { msi_slot_no_mask, irq_chip_unmask_parent },
+	.enable		= irq_chip_enable_parent,
+	.disable	= irq_chip_disable_parent,
 	.write_msg	= msi_slot_write_msg,
 };
 
+/* On no parent with MSI_PARENT_ENABLE, see msi_parent_error() */
 static const struct msi_chip_part msi_deferred_part = {
 	.mask		= { msi_slot_record_mask, msi_slot_record_mask_parent },
 	.unmask		= { msi_slot_record_unmask, msi_slot_record_unmask_parent },
@@ -266,6 +293,10 @@ static void msi_device_domain_init_chip(struct msi_device_domain *dd,
 	chip->irq_mask = part->mask[mask_parent];
 	chip->irq_unmask = part->unmask[mask_parent];
 	chip->irq_write_msi_msg = part->write_msg;
+	if (pops->flags & MSI_PARENT_ENABLE) {
+		chip->irq_enable = part->enable;
+		chip->irq_disable = part->disable;
+	}
 
 	if (tmpl->ops->sync || tmpl->ops->lock) {
 		chip->irq_bus_lock = msi_slot_bus_lock;

@@ -125,9 +125,11 @@ static void msi_template_refused(struct device *dev, const struct msi_storage_te
  * Template and ops exist as long as the module that is pinned for them. In the kernel
  * itself they are in read only memory, so that they cannot change after the checks
  * above. In a module that depends on the architecture: constants with relocations can
- * be in .data.rel.ro, which is loaded as writable data.
+ * be in .data.rel.ro, which is loaded as writable data. On s390 and powerpc this can be the
+ * case in the kernel as well, so it is no condition for the default stores of a bus.
  */
-static const char *msi_template_place_error(const struct msi_storage_template *tmpl)
+static const char *msi_template_place_error(const struct msi_storage_template *tmpl,
+					    unsigned int id)
 {
 	unsigned long addr = (unsigned long)tmpl, ops = (unsigned long)tmpl->ops;
 	struct module *owner;
@@ -135,8 +137,11 @@ static const char *msi_template_place_error(const struct msi_storage_template *t
 
 	preempt_disable();
 	owner = __module_address(ops);
-	constant = owner ? within_module_core(addr, owner) && within_module_core(ops, owner) :
-			   is_kernel_rodata(addr) && is_kernel_rodata(ops);
+	if (owner)
+		constant = within_module_core(addr, owner) && within_module_core(ops, owner);
+	else
+		constant = id == MSI_DEFAULT_STORE ||
+			   (is_kernel_rodata(addr) && is_kernel_rodata(ops));
 	preempt_enable();
 
 	if (!constant)
@@ -152,7 +157,8 @@ const char *msi_parent_error(const struct msi_storage_template *tmpl,
 		return NULL;
 	if (!(pops->flags & MSI_PARENT_STABLE_MSG))
 		return "a deferred store requires that messages don't change with the affinity";
-	if (pops->chip_flags & IRQCHIP_MASK_ON_SUSPEND)
+	/* Disabling is not lazy then, and is also done late in suspend */
+	if (pops->chip_flags & IRQCHIP_MASK_ON_SUSPEND || pops->flags & MSI_PARENT_ENABLE)
 		return "a deferred store can't be masked late in suspend";
 	return NULL;
 }
@@ -251,14 +257,11 @@ int msi_store_init(struct device *dev, struct msi_dev_store *store,
 	if (!try_module_get(tmpl->owner))
 		return -ENODEV;
 
-	/* Buses have the templates of default stores built in */
-	if (store->id != MSI_DEFAULT_STORE) {
-		error = msi_template_place_error(tmpl);
-		if (error) {
-			msi_template_refused(dev, tmpl, error);
-			module_put(tmpl->owner);
-			return -EINVAL;
-		}
+	error = msi_template_place_error(tmpl, store->id);
+	if (error) {
+		msi_template_refused(dev, tmpl, error);
+		module_put(tmpl->owner);
+		return -EINVAL;
 	}
 
 	store->storage.dev = dev;
@@ -461,15 +464,23 @@ static void msi_store_teardown(struct msi_dev_store *store)
 /* The MSI parent of device domains of @dev, NULL if it has none */
 static struct irq_domain *msi_parent_domain(struct device *dev)
 {
-	struct irq_domain *domain = dev_get_msi_domain(dev);
+	struct irq_domain *domain = dev_get_msi_domain(dev), *parent;
 
-	return domain && irq_domain_is_msi_parent(domain) ? domain : NULL;
+	if (!domain || irq_domain_is_msi_parent(domain))
+		return domain;
+
+	/* The device has a global domain, and the domain below that takes its place */
+	parent = domain->parent;
+	if (parent && irq_domain_is_msi_parent(parent) &&
+	    parent->msi_parent_ops->global_tokens & BIT(domain->bus_token))
+		return parent;
+	return NULL;
 }
 
 /**
  * msi_parent_carries - Check what the MSI parent domain of a device can carry
  * @dev:	Device to check
- * @what:	What it has to carry, MSI_PARENT_PCI_*
+ * @what:	What it has to carry, e.g. %MSI_PARENT_PCI_MSI
  *
  * Context: Any context.
  *
@@ -487,26 +498,28 @@ bool msi_parent_carries(struct device *dev, u32 what)
  * @dev:	Device to operate on
  * @tmpl:	What to make the store from
  * @size:	Number of slots that the device has. 0 means @tmpl->size
+ * @priv:	Private data for the storage ops, see &struct msi_storage_ops.release
  *
  * Called by the bus before it adds descriptors. The store has a device domain
  * afterwards if the interrupt domain of @dev is a MSI parent domain. If it is
  * not, the interrupts have to come from a global MSI domain or from architecture
  * hooks, and the template tells the core about the slots nevertheless.
  *
- * Does nothing if the store was made from @tmpl with the same size and parent
- * domain already. What was made differently is removed first. The store must not
- * have descriptors at this point.
+ * Does nothing if the store was made from @tmpl with the same size, private data and
+ * parent domain already. What was made differently is removed first. The store must
+ * not have descriptors at this point.
  *
  * Context: Task context, can sleep. The MSI lock of @dev must be held.
  *
  * Return: 0 on success, otherwise
+ *	* %-ENODEV     - The owner of @tmpl is going away
  *	* %-EOPNOTSUPP - The parent domain cannot carry this kind of messages
  *	* %-EINVAL     - @tmpl or @size are invalid
  *	* %-ENOMEM     - Out of memory
  *	* Any error that the parent domain returns
  */
 int msi_default_store_setup(struct device *dev, const struct msi_storage_template *tmpl,
-			    unsigned int size)
+			    unsigned int size, void *priv)
 {
 	struct msi_dev_store *store = msi_default_store(dev);
 	struct irq_domain *parent = msi_parent_domain(dev);
@@ -518,11 +531,11 @@ int msi_default_store_setup(struct device *dev, const struct msi_storage_templat
 
 	present = store->devdom ? store->devdom->domain->parent : NULL;
 	if (store->tmpl == tmpl && store->storage.size == (size ?: tmpl->size) &&
-	    parent == present)
+	    store->storage.priv == priv && parent == present)
 		return 0;
 
 	msi_store_teardown(store);
-	ret = msi_store_init(dev, store, tmpl, size, NULL);
+	ret = msi_store_init(dev, store, tmpl, size, priv);
 	if (ret || !parent)
 		return ret;
 
@@ -530,6 +543,23 @@ int msi_default_store_setup(struct device *dev, const struct msi_storage_templat
 	if (ret)
 		msi_store_exit(store);
 	return ret;
+}
+
+/**
+ * msi_default_store_teardown - Undo msi_default_store_setup()
+ * @dev:	Device to operate on
+ *
+ * For a bus whose private data must not outlive the interrupts. The store must not have
+ * descriptors. Without this, the next setup, or the end of the driver, does the same.
+ *
+ * Context: Task context, can sleep. The MSI lock of @dev must be held.
+ */
+void msi_default_store_teardown(struct device *dev)
+{
+	struct msi_dev_store *store = msi_default_store(dev);
+
+	if (!WARN_ON_ONCE(!xa_empty(&store->descs)))
+		msi_store_teardown(store);
 }
 
 /**
@@ -958,6 +988,7 @@ struct msi_map msi_store_alloc_irq(struct device *dev, unsigned int id,
 	msi_store_put(store);
 	return map;
 }
+EXPORT_SYMBOL_GPL(msi_store_alloc_irq);
 
 /**
  * msi_store_free_irq - Free an interrupt that was allocated from a message store
@@ -983,6 +1014,7 @@ void msi_store_free_irq(struct device *dev, unsigned int id, struct msi_map map)
 	mutex_unlock(&store->lock);
 	msi_store_put(store);
 }
+EXPORT_SYMBOL_GPL(msi_store_free_irq);
 
 /* The masks of managed interrupts, if there are any, as the store can have them */
 static struct irq_affinity_desc *msi_store_create_masks(struct msi_dev_store *store,
@@ -1980,6 +2012,7 @@ unlock:
 	devres_free(dr);
 	return ret;
 }
+EXPORT_SYMBOL_NS_GPL(msi_create_store, MSI_STORAGE);
 
 /**
  * msi_remove_store - Remove a message store
@@ -2005,6 +2038,7 @@ void msi_remove_store(struct device *dev, unsigned int id)
 	__msi_remove_store(dev, store);
 	devres_destroy(dev, msi_store_devres_release, msi_store_devres_match, &id);
 }
+EXPORT_SYMBOL_GPL(msi_remove_store);
 
 /*
  * The driver is unbound. A device domain with interrupts cannot be removed, so free

@@ -3,8 +3,10 @@
  * The test of devices that this project did not write.
  *
  * Words
- *   device  a PCI device of table.c, at the address that scripts/imslib/devices.py
- *           gives it
+ *   device  a PCI device of a table in main.c, at the address that
+ *           scripts/imslib/devices.py or configs/machines.toml gives it
+ *   bridge  a VMD, which all other devices of the table are behind
+ *   pinned  of an interrupt: it arrives as one of the bridge, and goes where that does
  *   round   a small piece of real I/O on a device whose content is compared
  *   load    a thread that does rounds on one device until it is stopped
  *   part    one line of TAP; runs in a process of its own, under a watchdog
@@ -23,7 +25,7 @@
 /* The longest that anything is waited for. A bound, not a limit to meet. */
 #define WAIT_SECONDS	60
 
-enum kind { NVME, DISK, NET, EDU };
+enum kind { NVME, DISK, NET, EDU, BRIDGE };
 enum machine { REMAPPED, DIRECT, UNTRUSTED };
 
 struct device {
@@ -37,8 +39,10 @@ struct device {
 	unsigned int share;
 };
 
-extern const struct device devices[];
-extern const unsigned int nr_devices;
+extern const struct device *devices;
+extern unsigned int nr_devices;
+/* What the names of interrupt chips behind the bridge begin with; empty without one */
+extern const char *behind;
 extern enum machine machine;
 
 /* In this part of the test, and so in this process */
@@ -95,6 +99,10 @@ struct view {
 
 void irq_view(struct view *view);
 const struct line *irq_line(const struct view *view, unsigned int irq);
+/* Whether all interrupts of a device are pinned */
+bool irqs_pinned(const struct device *dev);
+/* A bridge that passes messages on has no interrupts */
+bool has_irqs(const struct device *dev);
 /* The interrupts of a device that a driver uses; returns how many */
 unsigned int irqs_of(const struct device *dev, unsigned int *irqs);
 bool irq_managed(unsigned int irq);
@@ -110,6 +118,7 @@ struct resources {
 	unsigned int irqs;
 	unsigned int domains;
 	unsigned int remapped;
+	unsigned int pinned;
 	unsigned int entries;
 	unsigned int vectors;
 };
@@ -154,7 +163,7 @@ uint64_t load_rounds(const struct load *load);
 void loads_progress(struct load **loads, unsigned int nr, unsigned int rounds);
 unsigned int loads_start(struct load **loads, const struct device *but);
 void loads_stop(struct load **loads, unsigned int nr);
-/* Rounds on one device, here and now */
+/* Rounds on one device, or on each one that is behind a bridge, here and now */
 void io_now(const struct device *dev, unsigned int rounds);
 
 /* disk.c; a round's result is 0 or -errno of the device */

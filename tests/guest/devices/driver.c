@@ -33,6 +33,11 @@ static bool usable(const struct device *dev)
 		return net_usable(dev) && irqs_of(dev, irqs);
 	case EDU:
 		return driver_of(dev, name, sizeof(name))[0];
+	case BRIDGE:
+		for_each_device(behind)
+			if (behind->kind != BRIDGE && !usable(behind))
+				return false;
+		return true;
 	}
 	return false;
 }
@@ -91,6 +96,11 @@ void unbind_device(const struct device *dev)
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/msi_irqs", dev->bdf);
 	if (!access(path, F_OK))
 		die("%s has interrupts after unbind", dev->name);
+	for_each_device(other) {
+		snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", other->bdf);
+		if (dev->kind == BRIDGE && other != dev && !access(path, F_OK))
+			die("%s outlives the driver of %s", other->name, dev->name);
+	}
 	/* Its numbers may be another device's by now, but not with its actions. */
 	irq_view(after);
 	for (i = 0; i < nr; i++) {

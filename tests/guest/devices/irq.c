@@ -55,6 +55,21 @@ const struct line *irq_line(const struct view *view, unsigned int irq)
 	return NULL;
 }
 
+static bool bridge_has_irqs(void)
+{
+	return !strcmp(behind, "VMD-");
+}
+
+bool has_irqs(const struct device *dev)
+{
+	return dev->kind != BRIDGE || bridge_has_irqs();
+}
+
+bool irqs_pinned(const struct device *dev)
+{
+	return dev->kind != BRIDGE && bridge_has_irqs();
+}
+
 unsigned int irqs_of(const struct device *dev, unsigned int *irqs)
 {
 	struct view *view = malloc(sizeof(*view));
@@ -132,17 +147,18 @@ uint64_t irq_mask(unsigned int irq, const char *file)
 
 /*
  * The interrupt chips: the store of each device, named after it, on the domain that
- * devices.prefix= stands for.
+ * devices.prefix= or devices.behind= stands for.
  */
 void irq_check_names(const struct device *dev)
 {
 	unsigned int irqs[MAX_IRQS], nr = irqs_of(dev, irqs);
-	const char *prefix = argument("prefix", "");
 	struct view *view = malloc(sizeof(*view));
+	const char *prefix;
 	char name[64];
 
-	if (!nr)
-		die("%s uses no MSI", dev->name);
+	if (!nr != !has_irqs(dev))
+		die("%s uses %u MSI", dev->name, nr);
+	prefix = *behind && dev->kind != BRIDGE ? behind : argument("prefix", "");
 	snprintf(name, sizeof(name), "%sPCI-%s-%s", prefix, dev->store, dev->bdf);
 	irq_view(view);
 	for (unsigned int i = 0; i < nr; i++) {
@@ -207,6 +223,8 @@ void resources_get(struct resources *res)
 		if (!strncmp(entry->d_name, "INTEL-IR", 8) || !strncmp(entry->d_name, "AMD-IR", 6) ||
 		    strstr(entry->d_name, ":its@"))
 			res->remapped += domain_number(entry->d_name, "mapped:");
+		else if (!strncmp(entry->d_name, "VMD-MSI", 7))
+			res->pinned += domain_number(entry->d_name, "mapped:");
 	if (dir)
 		closedir(dir);
 }
@@ -218,7 +236,7 @@ bool resources_equal(const struct resources *a, const struct resources *b)
 
 void resources_show(const char *when, const struct resources *res)
 {
-	diag("%s: %u interrupts, %u domains, %u mapped in the remapping domains, %u entries of "
-	     "Intel's tables, %u vectors", when, res->irqs, res->domains, res->remapped,
-	     res->entries, res->vectors);
+	diag("%s: %u interrupts, %u domains, %u mapped in the remapping domains, %u in those of a "
+	     "VMD, %u entries of Intel's tables, %u vectors", when, res->irqs, res->domains,
+	     res->remapped, res->pinned, res->entries, res->vectors);
 }

@@ -38,6 +38,8 @@ static struct port port_open(const struct device *dev)
 	case EDU:
 		port.data = edu_open();
 		break;
+	case BRIDGE:
+		break;
 	}
 	return port;
 }
@@ -52,6 +54,8 @@ static int port_round(struct port *port, uint64_t seed)
 		return net_round(port->data, seed);
 	case EDU:
 		return edu_round(port->data, seed);
+	case BRIDGE:
+		break;
 	}
 	return -EINVAL;
 }
@@ -68,6 +72,8 @@ static void port_close(struct port *port)
 		break;
 	case EDU:
 		edu_close(port->data);
+		break;
+	case BRIDGE:
 		break;
 	}
 }
@@ -132,7 +138,8 @@ uint64_t load_rounds(const struct load *load)
 /* e1000e and virtio-net share a load: what one sends, the other gets. */
 static bool has_load(const struct device *dev)
 {
-	return strcmp(dev->name, "virtio-net") && (dev->kind != EDU || machine != UNTRUSTED);
+	return strcmp(dev->name, "virtio-net") && dev->kind != BRIDGE &&
+	       (dev->kind != EDU || machine != UNTRUSTED);
 }
 
 unsigned int loads_start(struct load **loads, const struct device *but)
@@ -140,7 +147,8 @@ unsigned int loads_start(struct load **loads, const struct device *but)
 	unsigned int nr = 0;
 
 	for_each_device(dev)
-		if (has_load(dev) && dev != but && !(but && but->kind == NET && dev->kind == NET))
+		if (has_load(dev) && dev != but && !(but && but->kind == BRIDGE) &&
+		    !(but && but->kind == NET && dev->kind == NET))
 			loads[nr++] = load_start(dev, false);
 	return nr;
 }
@@ -168,9 +176,16 @@ void loads_progress(struct load **loads, unsigned int nr, unsigned int rounds)
 
 void io_now(const struct device *dev, unsigned int rounds)
 {
-	struct port port = port_open(dev);
+	struct port port;
 	int ret;
 
+	if (dev->kind == BRIDGE) {
+		for_each_device(other)
+			if (other != dev)
+				io_now(other, rounds);
+		return;
+	}
+	port = port_open(dev);
 	while (rounds--) {
 		ret = port_round(&port, new_seed());
 		if (ret)

@@ -5,6 +5,8 @@
  *
  *   devices.machine=  remapped, direct or untrusted: see configs/machines.toml
  *   devices.prefix=   what the names of interrupt chips begin with
+ *   devices.behind=   the devices are behind a VMD, and the names of their interrupt chips
+ *                     begin with this: VMD- unless the VMD passes messages on
  *   devices.suspend=  the state to suspend to, instead of mem
  *   devices.rounds=N  of bind and unbind
  *   devices.parts=A,B only these parts; for work on this test
@@ -23,7 +25,7 @@
 
 #include "devices.h"
 
-const struct device devices[] = {
+static const struct device plain[] = {
 	{ "nvme",	"0000:00:10.0", "nvme",		NVME, "MSIX", 20 },
 	{ "virtio-blk",	"0000:00:11.0", "virtio-pci",	DISK, "MSIX", 20 },
 	{ "virtio-net",	"0000:00:12.0", "virtio-pci",	NET,  "MSIX", 20 },
@@ -32,8 +34,19 @@ const struct device devices[] = {
 	{ "ahci",	"0000:00:16.0", "ahci",		DISK, "MSI",  10 },
 	{ "edu",	"0000:00:15.0", "vfio-pci",	EDU,  "MSI",  0 },
 };
-const unsigned int nr_devices = sizeof(devices) / sizeof(devices[0]);
+
+/* With devices.behind= */
+static const struct device behind_vmd[] = {
+	{ "vmd",	"0000:00:18.0",  "vmd",		BRIDGE, "MSIX", 20 },
+	{ "nvme",	"10000:01:00.0", "nvme",	NVME, "MSIX", 40 },
+	{ "ahci",	"10000:02:00.0", "ahci",	DISK, "MSI",  20 },
+	{ "xhci",	"10000:03:00.0", "xhci_hcd",	DISK, "MSIX", 20 },
+};
+
+const struct device *devices = plain;
+unsigned int nr_devices = sizeof(plain) / sizeof(plain[0]);
 enum machine machine;
+const char *behind;
 bool interrupts_move;
 
 /* Rounds of bind and unbind that fill caches before anything is counted, each */
@@ -90,8 +103,8 @@ static void part_vfio(void)
 struct moved {
 	const struct device *dev;
 	unsigned int irq, cpu;
-	bool managed, active;
-	uint64_t total, there;
+	bool managed, active, pinned;
+	uint64_t total, there, at;
 };
 
 static unsigned int find_moved(struct moved *moved, struct view *view)
@@ -101,12 +114,14 @@ static unsigned int find_moved(struct moved *moved, struct view *view)
 	irq_view(view);
 	for_each_device(dev) {
 		n = irqs_of(dev, irqs);
-		if (!n)
+		if (!n && has_irqs(dev))
 			die("%s uses no MSI", dev->name);
 		for (unsigned int i = 0; i < n; i++, nr++)
 			moved[nr] = (struct moved){
 				.dev = dev, .irq = irqs[i], .managed = irq_managed(irqs[i]),
+				.pinned = irqs_pinned(dev),
 				.total = irq_line(view, irqs[i])->total,
+				.at = irq_mask(irqs[i], "effective_affinity"),
 			};
 	}
 	return nr;
@@ -123,7 +138,7 @@ static void wait_moved(struct moved *irq, struct view *view)
 	const struct line *line;
 	double end = 0;
 
-	while (irq_mask(irq->irq, "effective_affinity") != 1ULL << irq->cpu) {
+	while (!irq->pinned && irq_mask(irq->irq, "effective_affinity") != 1ULL << irq->cpu) {
 		if (irq_mask(irq->irq, "smp_affinity") != 1ULL << irq->cpu)
 			die("interrupt %u of %s forgets its CPU %u", irq->irq, irq->dev->name,
 			    irq->cpu);
@@ -147,7 +162,8 @@ static void move_all(struct moved *moved, unsigned int nr, unsigned int step, st
 	for (irq = moved; irq < moved + nr; irq++) {
 		irq->cpu = (step + (irq - moved)) % nr_cpus();
 		ret = irq_move(irq->irq, irq->cpu);
-		if (ret != (irq->managed ? -EIO : 0))
+		/* The VMD's vector stays where it is */
+		if (ret != (irq->managed ? -EIO : irq->pinned ? -EINVAL : 0))
 			die("interrupt %u of %s%s does not move as it should: %s", irq->irq,
 			    irq->dev->name, irq->managed ? ", managed," : "",
 			    ret ? strerror(-ret) : "no error");
@@ -191,7 +207,7 @@ static void part_affinity(void)
 {
 	struct view *first = malloc(sizeof(*first)), *view = malloc(sizeof(*view));
 	static struct moved moved[256];
-	unsigned int nr, nr_loads, active = 0, managed = 0;
+	unsigned int nr, nr_loads, active = 0, managed = 0, pinned = 0;
 	struct load *loads[16];
 
 	interrupts_move = true;
@@ -215,18 +231,24 @@ static void part_affinity(void)
 			here += irq->active && !irq->managed;
 			active += irq->active;
 			managed += irq->managed;
+			pinned += irq->pinned;
 		}
-		if (!here)
+		/* What is pinned is not counted */
+		if (!here && has_irqs(dev) && !irqs_pinned(dev))
 			die("%s raises no interrupt that can be moved", dev->name);
 	}
-	diag("%u interrupts, %u in use, %u managed", nr, active, managed);
+	diag("%u interrupts, %u in use, %u managed, %u pinned", nr, active, managed, pinned);
 	for (unsigned int step = 1; step <= nr_cpus(); step++) {
 		doing("moving interrupts, step %u", step);
 		move_all(moved, nr, step, view);
 	}
-	for (unsigned int i = 0; i < nr; i++)
+	loads_progress(loads, nr_loads, 2);
+	for (unsigned int i = 0; i < nr; i++) {
 		if (moved[i].managed)
 			check_managed(&moved[i], first, view);
+		if (moved[i].pinned && irq_mask(moved[i].irq, "effective_affinity") != moved[i].at)
+			die("interrupt %u of %s moves", moved[i].irq, moved[i].dev->name);
+	}
 	doing("stopping loads");
 	loads_stop(loads, nr_loads);
 	free(first);
@@ -255,7 +277,7 @@ static void gather(unsigned int cpu)
 	for_each_device(dev) {
 		nr = irqs_of(dev, irqs);
 		for (unsigned int i = 0; i < nr; i++)
-			if (!irq_managed(irqs[i]) && irq_move(irqs[i], cpu))
+			if (!irq_managed(irqs[i]) && !irqs_pinned(dev) && irq_move(irqs[i], cpu))
 				die("interrupt %u of %s does not move", irqs[i], dev->name);
 	}
 }
@@ -438,7 +460,10 @@ static unsigned int rounds_of(const struct device *dev, unsigned int rounds, uns
 	return rounds > least ? rounds : least;
 }
 
-/* All drivers at once, so that they allocate and free next to each other */
+/*
+ * All drivers at once, so that they allocate and free next to each other, and then that of
+ * a bridge, which takes them along
+ */
 static unsigned int bind_all(unsigned int rounds, unsigned int least)
 {
 	struct binder binders[16];
@@ -447,7 +472,7 @@ static unsigned int bind_all(unsigned int rounds, unsigned int least)
 	for_each_device(dev) {
 		struct binder *binder = &binders[nr];
 
-		if (!dev->share)
+		if (!dev->share || dev->kind == BRIDGE)
 			continue;
 		*binder = (struct binder){ .dev = dev, .rounds = rounds_of(dev, rounds, least) };
 		if (binder->rounds < smallest)
@@ -458,9 +483,17 @@ static unsigned int bind_all(unsigned int rounds, unsigned int least)
 	}
 	while (nr--)
 		pthread_join(binders[nr].thread, NULL);
-	for_each_device(dev)
+	for_each_device(dev) {
 		if (dev->kind == NET && dev->share)
 			io_now(dev, 1);
+		if (dev->kind == BRIDGE) {
+			binders[0] = (struct binder){ .dev = dev,
+						      .rounds = rounds_of(dev, rounds, least) };
+			if (binders[0].rounds < smallest)
+				smallest = binders[0].rounds;
+			bind_rounds(&binders[0]);
+		}
+	}
 	return smallest;
 }
 
@@ -494,7 +527,7 @@ static void part_growth(void)
 	 * nothing to do with it. Leaks of small objects are for kmemleak to find.
 	 */
 	for_each_device(dev)
-		if (dev->kind == NVME)
+		if (dev->kind == NVME || dev->kind == BRIDGE)
 			nvme += rounds_of(dev, rounds, 1);
 	/* A delayed free makes up for it, a leak does not. */
 	do {
@@ -564,7 +597,7 @@ static bool is_wanted(const struct part *part)
 	const char *list = argument("parts", "");
 	char all[128], name[32];
 
-	if (machine == UNTRUSTED && !part->everywhere)
+	if ((machine == UNTRUSTED && !part->everywhere) || (*behind && part->run == part_vfio))
 		return false;
 	if (!list[0])
 		return true;
@@ -586,6 +619,11 @@ static void set_up(void)
 		machine = UNTRUSTED;
 	else
 		die("devices.machine is '%s'", kind);
+	behind = argument("behind", "");
+	if (*behind) {
+		devices = behind_vmd;
+		nr_devices = sizeof(behind_vmd) / sizeof(behind_vmd[0]);
+	}
 	net_init();
 	doing("start of the drivers");
 	wait_all_usable();

@@ -348,7 +348,7 @@ EXPORT_SYMBOL_GPL(pci_restore_msi_state);
  */
 bool pci_msix_can_alloc_dyn(struct pci_dev *dev)
 {
-	return dev->msix_cap && !pci_msi_ignore_mask &&
+	return dev->msix_cap &&
 	       msi_parent_carries(&dev->dev, MSI_PARENT_PCI_MSIX | MSI_PARENT_PCI_MSIX_DYN);
 }
 EXPORT_SYMBOL_GPL(pci_msix_can_alloc_dyn);

@@ -603,36 +603,6 @@ static void pci_msix_restore(struct kunit *test)
 	PCI_TEST_EXPECT("");
 }
 
-/* A hypervisor has the mask bits */
-static void pci_msix_foreign_masks(struct kunit *test)
-{
-	struct pci_test_device *pt = pci_test;
-	struct pci_dev *pdev = pt->pdev;
-	unsigned int irq;
-	int ret;
-
-	pci_msi_ignore_mask = 1;
-	KUNIT_EXPECT_FALSE(test, pci_msix_can_alloc_dyn(pdev));
-	ret = pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_MSIX);
-	KUNIT_EXPECT_EQ(test, ret, 1);
-	if (ret == 1) {
-		PCI_TEST_EXPECT("msix=c003 p.prepare(4) p.alloc p.activate p.compose",
-				"t0.lo=fee00000 t0.hi=0 t0.data=100 flush cmd=402 msix=8003");
-		irq = pci_irq_vector(pdev, 0);
-		KUNIT_EXPECT_EQ(test, request_irq(irq, msi_test_handler, 0, "msi_pci", pt->mt), 0);
-		pci_msix_lost(pt, true);
-		pci_restore_msi_state(pdev);
-		PCI_TEST_EXPECT("cmd=402 msix=c003 cmd=402 t0.lo=fee00000 t0.hi=0 t0.data=100",
-				"flush cmd=402 msix=8003");
-		free_irq(irq, pt->mt);
-		pci_free_irq_vectors(pdev);
-		PCI_TEST_EXPECT("t0.lo=0 t0.hi=0 t0.data=0 flush p.deactivate msix=3 cmd=2",
-				"p.free");
-	}
-	pci_msi_ignore_mask = 0;
-	KUNIT_EXPECT_TRUE(test, pci_msix_can_alloc_dyn(pdev));
-}
-
 /* Devices with bugs, and a platform that they don't fit */
 static void pci_msix_quirks(struct kunit *test)
 {
@@ -1208,13 +1178,10 @@ static int pci_global_set_affinity(struct irq_data *data, const struct cpumask *
 	return parent->affinity_ret;
 }
 
-static void pci_global(struct kunit *test)
+static void pci_global_create(struct kunit *test)
 {
-	struct msix_entry entries[] = { { .entry = 0 }, { .entry = 2 } };
 	struct pci_test_device *pt = pci_test;
 	struct msi_domain_info *info = &pt->info;
-	struct pci_dev *pdev = pt->pdev;
-	unsigned int irq;
 
 	info->flags = MSI_FLAG_USE_DEF_DOM_OPS | MSI_FLAG_USE_DEF_CHIP_OPS | MSI_FLAG_PCI_MSIX;
 	info->chip = &pt->chip;
@@ -1223,7 +1190,18 @@ static void pci_global(struct kunit *test)
 	pt->mt->parent.root_chip.irq_set_affinity = pci_global_set_affinity;
 	pt->global = pci_msi_create_irq_domain(NULL, info, pt->mt->parent.root);
 	KUNIT_ASSERT_NOT_NULL(test, pt->global);
-	dev_set_msi_domain(&pdev->dev, pt->global);
+	dev_set_msi_domain(&pt->pdev->dev, pt->global);
+}
+
+static void pci_global(struct kunit *test)
+{
+	struct msix_entry entries[] = { { .entry = 0 }, { .entry = 2 } };
+	struct pci_test_device *pt = pci_test;
+	struct msi_domain_info *info = &pt->info;
+	struct pci_dev *pdev = pt->pdev;
+	unsigned int irq;
+
+	pci_global_create(test);
 	KUNIT_EXPECT_FALSE(test, pci_msix_can_alloc_dyn(pdev));
 	KUNIT_EXPECT_FALSE(test, pci_dev_has_special_msi_domain(pdev));
 
@@ -1276,6 +1254,49 @@ static void pci_global(struct kunit *test)
 	msi_test_log_reset(pt->mt);
 }
 
+/* A hypervisor has the mask bits, but not those of devices with a MSI parent */
+static void pci_msix_foreign_masks(struct kunit *test)
+{
+	struct pci_test_device *pt = pci_test;
+	struct pci_dev *pdev = pt->pdev;
+	unsigned int irq;
+	int ret;
+
+	pci_msi_ignore_mask = 1;
+	KUNIT_EXPECT_TRUE(test, pci_msix_can_alloc_dyn(pdev));
+	KUNIT_EXPECT_EQ(test, pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_MSIX), 1);
+	PCI_TEST_EXPECT("msix=c003 p.prepare(4) p.alloc p.activate p.compose",
+			"t0.lo=fee00000 t0.hi=0 t0.data=100 flush cmd=402",
+			"t0.ctrl=1 t1.ctrl=1 t2.ctrl=1 t3.ctrl=1 msix=8003");
+	pci_free_irq_vectors(pdev);
+	KUNIT_EXPECT_EQ(test, pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_MSI), 1);
+	KUNIT_EXPECT_NE(test, pdev->msi_mask_pos, 0);
+	pci_free_irq_vectors(pdev);
+	msi_test_log_reset(pt->mt);
+
+	pci_global_create(test);
+	ret = pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_MSIX);
+	KUNIT_EXPECT_EQ(test, ret, 1);
+	if (ret == 1) {
+		PCI_TEST_EXPECT("msix=c003 p.teardown compose t0.lo=fee00000 t0.hi=0",
+				"t0.data=100 flush cmd=402 msix=8003");
+		irq = pci_irq_vector(pdev, 0);
+		KUNIT_EXPECT_EQ(test, request_irq(irq, msi_test_handler, 0, "msi_pci", pt->mt), 0);
+		pci_msix_lost(pt, true);
+		pci_restore_msi_state(pdev);
+		PCI_TEST_EXPECT("cmd=402 msix=c003 cmd=402 t0.lo=fee00000 t0.hi=0 t0.data=100",
+				"flush cmd=402 msix=8003");
+		free_irq(irq, pt->mt);
+		pci_free_irq_vectors(pdev);
+		PCI_TEST_EXPECT("t0.lo=0 t0.hi=0 t0.data=0 flush msix=3 cmd=2");
+	}
+	KUNIT_EXPECT_EQ(test, pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_MSI), 1);
+	KUNIT_EXPECT_EQ(test, pdev->msi_mask_pos, 0);
+	pci_free_irq_vectors(pdev);
+	msi_test_log_reset(pt->mt);
+	pci_msi_ignore_mask = 0;
+}
+
 /* Where interrupts are not remapped, since another unit has them */
 static void pci_special_domain(struct kunit *test)
 {
@@ -1291,6 +1312,10 @@ static void pci_special_domain(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, pci_dev_has_special_msi_domain(pt->pdev));
 	dev_set_msi_domain(&pt->bus.dev, pt->mt->parent.domain);
 	KUNIT_EXPECT_FALSE(test, pci_dev_has_special_msi_domain(pt->pdev));
+
+	/* A MSI parent that is no replacement for a global domain */
+	irq_domain_update_bus_token(pt->mt->parent.domain, DOMAIN_BUS_VMD_MSI);
+	KUNIT_EXPECT_TRUE(test, pci_dev_has_special_msi_domain(pt->pdev));
 }
 
 /* Neither a domain nor hooks of the architecture */

@@ -3,11 +3,12 @@
 #define LINUX_IRQCHIP_MSI_STORAGE_H
 
 /*
- * For storage ops of PCI devices, which live in drivers/irqchip and nowhere else.
+ * For storage ops, which live in drivers/irqchip and nowhere else.
  *
  * A device driver creates a store with a function next to the ops, and never sees
  * them. Two things keep it that way: This header cannot be included elsewhere,
- * and what it declares is exported in the symbol namespace MSI_STORAGE.
+ * and what it declares is exported in the symbol namespace MSI_STORAGE, as is
+ * msi_create_store() for devices that are no PCI devices.
  */
 
 #include <linux/msi.h>

@@ -158,6 +158,8 @@ static void msi_test_chip_##_callback(struct irq_data *data)			\
 
 MSI_TEST_CHIP_CALLBACK(mask, "p.mask")
 MSI_TEST_CHIP_CALLBACK(unmask, "p.unmask")
+MSI_TEST_CHIP_CALLBACK(enable, "p.enable")
+MSI_TEST_CHIP_CALLBACK(disable, "p.disable")
 MSI_TEST_CHIP_CALLBACK(ack, "p.ack")
 MSI_TEST_CHIP_CALLBACK(eoi, "p.eoi")
 
@@ -410,7 +412,7 @@ void msi_test_parent_init(struct msi_test *mt, u32 flags)
 	parent->ops = (struct msi_parent_ops) {
 		.carries		= MSI_PARENT_PCI_MSI | MSI_PARENT_PCI_MULTI_MSI |
 					  MSI_PARENT_PCI_MSIX | MSI_PARENT_PCI_MSIX_DYN |
-					  MSI_PARENT_PCI_IMS,
+					  MSI_PARENT_PCI_IMS | MSI_PARENT_PLATFORM,
 		.flags			= flags,
 		.prefix			= "TEST-",
 		.handler		= handle_simple_irq,
@@ -434,6 +436,10 @@ void msi_test_parent_init(struct msi_test *mt, u32 flags)
 	if (flags & MSI_PARENT_MASK) {
 		parent->chip.irq_mask = msi_test_chip_mask;
 		parent->chip.irq_unmask = msi_test_chip_unmask;
+	}
+	if (flags & MSI_PARENT_ENABLE) {
+		parent->chip.irq_enable = msi_test_chip_enable;
+		parent->chip.irq_disable = msi_test_chip_disable;
 	}
 	if (flags & MSI_PARENT_EOI) {
 		parent->chip.irq_eoi = msi_test_chip_eoi;
@@ -499,7 +505,7 @@ static struct msi_test_hw *storage_to_hw(const struct msi_storage *storage)
 {
 	struct msi_test *mt = dev_get_drvdata(storage->dev);
 
-	/* Nobody can hand in private data for a default store */
+	/* Most tests hand in no private data for a default store */
 	return storage->priv ?: &mt->hw;
 }
 

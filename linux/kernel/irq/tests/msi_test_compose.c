@@ -14,7 +14,7 @@
 #include "msi_test.h"
 
 #define COMPOSE_FLAGS	(MSI_PARENT_STABLE_MSG | MSI_PARENT_MASK | MSI_PARENT_ACK |	\
-			 MSI_PARENT_EOI)
+			 MSI_PARENT_EOI | MSI_PARENT_ENABLE)
 #define COMPOSE_PARENTS	(COMPOSE_FLAGS + 1)
 
 /* The flags count from 0, none is left out */
@@ -51,7 +51,7 @@ struct compose {
 /* A pair is a number, which starts with 1: The first pointer must not be NULL */
 static const void *compose_gen(const void *prev, char *desc)
 {
-	static const char *const names[] = { "stable", "mask", "ack", "eoi", "buslock" };
+	static const char *const names[] = { "stable", "mask", "ack", "eoi", "enable" };
 	unsigned long pair = (unsigned long)prev;
 	enum msi_test_kind kind;
 	unsigned int i, len;
@@ -63,7 +63,8 @@ static const void *compose_gen(const void *prev, char *desc)
 		if (kind == MSI_TEST_KINDS)
 			return NULL;
 		pair++;
-	} while (msi_test_is_deferred(kind) && !(flags & MSI_PARENT_STABLE_MSG));
+	} while (msi_test_is_deferred(kind) &&
+		 (flags & (MSI_PARENT_STABLE_MSG | MSI_PARENT_ENABLE)) != MSI_PARENT_STABLE_MSG);
 
 	len = scnprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s on", msi_test_templates[kind].name);
 	for (i = 0; i < ARRAY_SIZE(names); i++) {
@@ -147,6 +148,25 @@ static void want_affinity(struct compose *c, bool hook, int ret)
 	}
 }
 
+/* The core starts the interrupt, and stops it */
+static void want_enabled(struct compose *c)
+{
+	bool enable = c->flags & MSI_PARENT_ENABLE;
+
+	WANT(c, enable, "p.enable");
+	WANT(c, !enable && c->flags & MSI_PARENT_MASK, "p.unmask");
+	WANT(c, c->direct, "unmask(%u)", SLOT);
+}
+
+static void want_disabled(struct compose *c)
+{
+	bool enable = c->flags & MSI_PARENT_ENABLE;
+
+	WANT(c, c->direct, "mask(%u)", SLOT);
+	WANT(c, enable, "p.disable");
+	WANT(c, !enable && c->flags & MSI_PARENT_MASK, "p.mask");
+}
+
 /* The hardware and the core agree about what the slot is like */
 static void expect_slot(struct compose *c, bool masked, u32 data)
 {
@@ -206,6 +226,41 @@ static void compose_mask(struct kunit *test)
 	EXPECT_WANT(c, "irq_mask");
 	expect_slot(c, true, msg);
 
+	compose_exit(c);
+}
+
+/* Only for a parent that asks for it, whose irq_mask and irq_unmask are left out then */
+static void compose_enable(struct kunit *test)
+{
+	struct compose *c = compose_init(test);
+	bool has = c->flags & MSI_PARENT_ENABLE;
+	u32 msg = message_of(c);
+
+	KUNIT_EXPECT_EQ(test, !!c->chip->irq_enable, has);
+	KUNIT_EXPECT_EQ(test, !!c->chip->irq_disable, has);
+	/* The core would call these in their place */
+	KUNIT_EXPECT_NULL(test, c->chip->irq_startup);
+	KUNIT_EXPECT_NULL(test, c->chip->irq_shutdown);
+	if (!has)
+		goto exit;
+
+	want_bus_lock(c);
+	WANT(c, true, "p.enable");
+	WANT(c, c->direct, "unmask(%u)", SLOT);
+	want_bus_unlock(c);
+	compose_call(c, c->chip->irq_enable);
+	EXPECT_WANT(c, "irq_enable");
+	expect_slot(c, false, msg);
+
+	want_bus_lock(c);
+	WANT(c, c->direct, "mask(%u)", SLOT);
+	WANT(c, true, "p.disable");
+	want_bus_unlock(c);
+	compose_call(c, c->chip->irq_disable);
+	EXPECT_WANT(c, "irq_disable");
+	expect_slot(c, true, msg);
+
+exit:
 	compose_exit(c);
 }
 
@@ -535,8 +590,7 @@ static void compose_life(struct kunit *test)
 	want_bus_lock(c);
 	WANT(c, !c->deferred || reserve, "p.activate p.compose");
 	WANT(c, !c->deferred, "msg(%u)=100", SLOT);
-	WANT(c, c->flags & MSI_PARENT_MASK, "p.unmask");
-	WANT(c, c->direct, "unmask(%u)", SLOT);
+	want_enabled(c);
 	if (IS_ENABLED(CONFIG_SMP))
 		want_affinity(c, true, 0);
 	WANT(c, c->deferred, "sync(%u,mask=0)", SLOT);
@@ -545,20 +599,23 @@ static void compose_life(struct kunit *test)
 	expect_slot(c, false, message_of(c));
 	KUNIT_EXPECT_NE(test, message_of(c), 0);
 
-	/* That is lazy. Only an interrupt that comes in would be masked */
+	/* That is lazy, unless the parent is told. Only an interrupt that comes in is masked */
 	disable_irq(c->map.virq);
 	enable_irq(c->map.virq);
 	want_bus_lock(c);
+	if (c->flags & MSI_PARENT_ENABLE)
+		want_disabled(c);
 	want_bus_unlock(c);
 	want_bus_lock(c);
+	if (c->flags & MSI_PARENT_ENABLE)
+		want_enabled(c);
 	want_bus_unlock(c);
 	EXPECT_WANT(c, "disable_irq, enable_irq");
 	expect_slot(c, false, message_of(c));
 
 	free_irq(c->map.virq, c->mt);
 	want_bus_lock(c);
-	WANT(c, c->direct, "mask(%u)", SLOT);
-	WANT(c, c->flags & MSI_PARENT_MASK, "p.mask");
+	want_disabled(c);
 	WANT(c, c->deferred, "sync(%u,mask=1)", SLOT);
 	want_bus_unlock(c);
 	want_bus_lock(c);
@@ -586,6 +643,7 @@ static void compose_life(struct kunit *test)
 
 static struct kunit_case msi_compose_cases[] = {
 	KUNIT_CASE_PARAM(compose_mask, compose_gen),
+	KUNIT_CASE_PARAM(compose_enable, compose_gen),
 	KUNIT_CASE_PARAM(compose_ack_eoi, compose_gen),
 	KUNIT_CASE_PARAM(compose_parent_only, compose_gen),
 	KUNIT_CASE_PARAM(compose_chip_flags, compose_gen),

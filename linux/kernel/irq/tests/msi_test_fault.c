@@ -335,7 +335,7 @@ static int run_default_setup(struct fault *f)
 
 	f->mt->hw.released = 0;
 	msi_lock_descs(f->mt->dev);
-	ret = msi_default_store_setup(f->mt->dev, tmpl_of(f), 8);
+	ret = msi_default_store_setup(f->mt->dev, tmpl_of(f), 8, NULL);
 	msi_unlock_descs(f->mt->dev);
 	return ret;
 }
@@ -450,6 +450,42 @@ static void after_wired(struct fault *f)
 	irq_domain_remove(domain);
 }
 
+static void before_platform(struct fault *f)
+{
+	struct irq_domain *domain;
+
+	f->info.flags = MSI_FLAG_USE_DEF_DOM_OPS | MSI_FLAG_USE_DEF_CHIP_OPS;
+	f->info.ops = &f->ops;
+	f->info.chip = &f->chip;
+	domain = platform_msi_create_irq_domain(NULL, &f->info, f->mt->parent.domain);
+	KUNIT_ASSERT_NOT_NULL(f->mt->test, domain);
+	f->mt->parent.ops.global_tokens = BIT(DOMAIN_BUS_PLATFORM_MSI);
+	dev_set_msi_domain(f->mt->dev, domain);
+}
+
+static void platform_write_msg(struct device *dev, unsigned int index,
+			       const struct msi_msg *msg)
+{
+}
+
+static int run_platform(struct fault *f)
+{
+	return platform_msi_domain_alloc_irqs(f->mt->dev, FAULT_IRQS, platform_write_msg);
+}
+
+static void undo_platform(struct fault *f)
+{
+	platform_msi_domain_free_irqs(f->mt->dev);
+}
+
+static void after_platform(struct fault *f)
+{
+	struct irq_domain *domain = dev_get_msi_domain(f->mt->dev);
+
+	dev_set_msi_domain(f->mt->dev, f->mt->parent.domain);
+	irq_domain_remove(domain);
+}
+
 static const struct fault_op fault_device_data = {
 	.name = "device data", .run = run_device_data, .undo = undo_nothing, .points = 4,
 };
@@ -478,6 +514,9 @@ static const struct fault_op fault_default_ops[] = {
 	  .error = -ENOSPC },
 	{ .name = "allocate for wires", .before = before_wired, .run = run_wired,
 	  .undo = undo_wired, .after = after_wired, .points = 10 },
+	{ .name = "allocate for a platform device", .before = before_platform,
+	  .run = run_platform, .undo = undo_platform, .after = after_platform, .points = 16,
+	  .error = -ENOSPC },
 };
 
 /* An operation, and a kind of store: As many as there are of both. From 1 */

@@ -129,7 +129,7 @@ static void lock_stuck(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, msi_setup_device_data(mt->dev), 0);
 	msi_lock_descs(mt->dev);
 	KUNIT_EXPECT_EQ(test, msi_default_store_setup(mt->dev, &msi_test_templates[MSI_TEST_DIRECT],
-						      8), 0);
+						      8, NULL), 0);
 	KUNIT_EXPECT_EQ(test, msi_add_msi_desc(mt->dev, &init), 0);
 	KUNIT_EXPECT_EQ(test, msi_default_store_alloc_irqs(mt->dev), 0);
 	msi_unlock_descs(mt->dev);
@@ -684,7 +684,7 @@ static void lock_unbind(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, msi_setup_device_data(mt->dev), 0);
 	msi_lock_descs(mt->dev);
 	KUNIT_EXPECT_EQ(test, msi_default_store_setup(mt->dev, &msi_test_templates[MSI_TEST_DIRECT],
-						      8), 0);
+						      8, NULL), 0);
 	for (init.msi_index = 0; init.msi_index < 4; init.msi_index++)
 		KUNIT_EXPECT_EQ(test, msi_add_msi_desc(mt->dev, &init), 0);
 	KUNIT_EXPECT_EQ(test, see_slots(mt), 0);

@@ -52,7 +52,7 @@ static void setup_default(struct msi_test *mt, unsigned int size)
 
 	KUNIT_ASSERT_EQ(mt->test, msi_setup_device_data(mt->dev), 0);
 	msi_lock_descs(mt->dev);
-	KUNIT_EXPECT_EQ(mt->test, msi_default_store_setup(mt->dev, tmpl, size), 0);
+	KUNIT_EXPECT_EQ(mt->test, msi_default_store_setup(mt->dev, tmpl, size, NULL), 0);
 	msi_unlock_descs(mt->dev);
 }
 

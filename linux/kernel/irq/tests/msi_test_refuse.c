@@ -43,11 +43,11 @@ REFUSE_OPS(no_unmask, .write_msg = msi_test_op_write_msg, .mask = msi_test_op_ma
  * @ret:		The error code, 0 if it is accepted
  * @size:		Number of slots, besides @tmpl->size
  * @without:		What the parent does not have of MSI_PARENT_* flags
+ * @with:		What it has besides
  * @no_carry:		What the parent does not carry
  * @lacks:		What the parent says about that
  * @chip_flags:		Flags that the parent asks for
  * @no_parent:		There is none
- * @created:		It is accepted as a default store
  * @tmpl:		The template
  */
 struct refuse_row {
@@ -56,11 +56,11 @@ struct refuse_row {
 	int				ret;
 	unsigned int			size;
 	u32				without;
+	u32				with;
 	u32				no_carry;
 	const char			*lacks;
 	unsigned long			chip_flags;
 	bool				no_parent;
-	bool				created;
 	struct msi_storage_template	tmpl;
 };
 
@@ -109,6 +109,8 @@ static const struct refuse_row refuse_rows[] = {
 	  .without = MSI_PARENT_STABLE_MSG, .tmpl = IMS(direct, 0) },
 	{ .what = "a direct store on a parent which masks on suspend", .size = 8,
 	  .chip_flags = IRQCHIP_MASK_ON_SUSPEND, .tmpl = IMS(direct, 0) },
+	{ .what = "a direct store on a parent which has to be enabled", .size = 8,
+	  .with = MSI_PARENT_ENABLE, .tmpl = IMS(direct, 0) },
 	{ .what = "as many slots as the storage ops can handle", .size = 8,
 	  .tmpl = TMPL("refuse", OPS(direct), MSI_PARENT_PCI_IMS, 0, 8, NULL) },
 	{ .what = "the size of the template", .size = 0,
@@ -168,7 +170,7 @@ static const struct refuse_row refuse_rows[] = {
 	INVALID("larger than an index", "it has more slots than can be handled", MSI_MAX_INDEX + 1,
 		IMS(direct, 0)),
 #ifdef CONFIG_MODULE_UNLOAD
-	{ .what = "somebody else's ops", .size = 8, .ret = -EINVAL, .created = true,
+	{ .what = "somebody else's ops", .size = 8, .ret = -EINVAL,
 	  .says = "Invalid message store: its owner is not where the storage ops are",
 	  .tmpl = TMPL("refuse", OPS(direct), MSI_PARENT_PCI_IMS, 0, 0, &refuse_module) },
 #endif
@@ -190,6 +192,9 @@ static const struct refuse_row refuse_rows[] = {
 	{ .what = "deferred, masked on suspend", .size = 8, .ret = -EOPNOTSUPP,
 	  .says = "a deferred store can't be masked late in suspend",
 	  .chip_flags = IRQCHIP_MASK_ON_SUSPEND, .tmpl = IMS(deferred, 0) },
+	{ .what = "deferred, disabled on suspend", .size = 8, .ret = -EOPNOTSUPP,
+	  .says = "a deferred store can't be masked late in suspend",
+	  .with = MSI_PARENT_ENABLE, .tmpl = IMS(deferred, 0) },
 	{ .what = "no parent", .size = 8, .ret = -ENODEV, .no_parent = true,
 	  .tmpl = IMS(direct, 0) },
 };
@@ -204,6 +209,7 @@ KUNIT_ARRAY_PARAM(refuse, refuse_rows, refuse_desc);
 static void refuse_parent(struct msi_test *mt, const struct refuse_row *row)
 {
 	mt->parent.ops.flags &= ~row->without;
+	mt->parent.ops.flags |= row->with;
 	mt->parent.ops.carries &= ~row->no_carry;
 	mt->parent.ops.chip_flags = row->chip_flags;
 	mt->parent.ops.lacks = row->lacks;
@@ -258,7 +264,7 @@ static void refuse_default_store(struct kunit *test)
 	const struct refuse_row *row = test->param_value;
 	struct msi_test *mt = test->priv;
 	const char *says = row->says;
-	int ret, want = row->created ? 0 : row->ret;
+	int ret, want = row->ret;
 
 	/* This one differs. And so it does not get as far as to the parent */
 	if (want != -EINVAL && row->tmpl.ops->sync) {
@@ -268,7 +274,7 @@ static void refuse_default_store(struct kunit *test)
 	refuse_parent(mt, row);
 	KUNIT_ASSERT_EQ(test, msi_setup_device_data(mt->dev), 0);
 	msi_lock_descs(mt->dev);
-	ret = msi_default_store_setup(mt->dev, &row->tmpl, row->size);
+	ret = msi_default_store_setup(mt->dev, &row->tmpl, row->size, NULL);
 	/* Without a parent the store has no domain, but the template can be used */
 	KUNIT_EXPECT_EQ(test, ret, row->no_parent ? 0 : want);
 	KUNIT_EXPECT_EQ(test, msi_default_store_has_domain(mt->dev), !want);
@@ -280,7 +286,7 @@ static void refuse_default_store(struct kunit *test)
 	msi_test_parent_init(mt, MSI_PARENT_STABLE_MSG | MSI_PARENT_ACK);
 	dev_set_msi_domain(mt->dev, mt->parent.domain);
 	msi_lock_descs(mt->dev);
-	ret = msi_default_store_setup(mt->dev, &msi_test_templates[MSI_TEST_DIRECT], 4);
+	ret = msi_default_store_setup(mt->dev, &msi_test_templates[MSI_TEST_DIRECT], 4, NULL);
 	KUNIT_EXPECT_EQ(test, ret, 0);
 	KUNIT_EXPECT_TRUE(test, msi_default_store_has_domain(mt->dev));
 	msi_unlock_descs(mt->dev);
@@ -301,7 +307,7 @@ static void refuse_default_lock(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, msi_setup_device_data(mt->dev), 0);
 	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
 		msi_lock_descs(mt->dev);
-		ret = msi_default_store_setup(mt->dev, &msi_test_templates[kinds[i]], 4);
+		ret = msi_default_store_setup(mt->dev, &msi_test_templates[kinds[i]], 4, NULL);
 		msi_unlock_descs(mt->dev);
 		KUNIT_EXPECT_EQ(test, ret, -EINVAL);
 		KUNIT_EXPECT_TRUE(test, msi_test_printed(mt, says));
@@ -416,12 +422,12 @@ static void refuse_carries(struct kunit *test)
 	unsigned int bit;
 	u32 what;
 
-	for (bit = 0; bit < 5; bit++) {
+	for (bit = 0; bit < 6; bit++) {
 		what = BIT(bit);
 		mt->parent.ops.carries = what;
 		KUNIT_EXPECT_TRUE(test, msi_parent_carries(mt->dev, what));
-		KUNIT_EXPECT_FALSE(test, msi_parent_carries(mt->dev, 0x1f & ~what));
-		KUNIT_EXPECT_FALSE(test, msi_parent_carries(mt->dev, 0x1f));
+		KUNIT_EXPECT_FALSE(test, msi_parent_carries(mt->dev, 0x3f & ~what));
+		KUNIT_EXPECT_FALSE(test, msi_parent_carries(mt->dev, 0x3f));
 	}
 	dev_set_msi_domain(mt->dev, NULL);
 	KUNIT_EXPECT_FALSE(test, msi_parent_carries(mt->dev, what));

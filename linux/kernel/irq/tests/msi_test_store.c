@@ -754,7 +754,7 @@ static unsigned int count_descs(struct msi_test *mt, enum msi_desc_filter filter
 /* The MSI lock is held */
 static int setup_default(struct msi_test *mt, enum msi_test_kind kind, unsigned int size)
 {
-	return msi_default_store_setup(mt->dev, &msi_test_templates[kind], size);
+	return msi_default_store_setup(mt->dev, &msi_test_templates[kind], size, NULL);
 }
 
 /* The kinds that a default store can be of */
@@ -953,6 +953,65 @@ static void store_bus_tokens(struct kunit *test)
 			    mt->parent.domain);
 }
 
+static const struct irq_domain_ops global_ops = { };
+
+static void expect_parent(struct msi_test *mt, bool has)
+{
+	struct kunit *test = mt->test;
+	int id;
+
+	KUNIT_EXPECT_EQ(test, msi_has_parent(mt->dev), has);
+	if (!has) {
+		id = msi_create_store(mt->dev, &msi_test_templates[MSI_TEST_DIRECT], 4, &mt->hw);
+		KUNIT_EXPECT_EQ(test, id, -ENODEV);
+		return;
+	}
+	id = msi_test_create(mt, MSI_TEST_DIRECT, 4, &mt->hw);
+	KUNIT_EXPECT_PTR_EQ(test, msi_test_store(mt, id)->devdom->domain->parent,
+			    mt->parent.domain);
+	msi_remove_store(mt->dev, id);
+}
+
+/* A device with a global domain has its device domains below that, if the parent says so */
+static void store_global_domain(struct kunit *test)
+{
+	struct msi_test *mt = test->priv;
+	struct irq_domain *global, *stacked;
+
+	global = irq_domain_create_hierarchy(mt->parent.domain, 0, 0, NULL, &global_ops, NULL);
+	KUNIT_ASSERT_NOT_NULL(test, global);
+	stacked = irq_domain_create_hierarchy(global, 0, 0, NULL, &global_ops, NULL);
+	global->bus_token = DOMAIN_BUS_PLATFORM_MSI;
+	mt->parent.ops.bus_tokens = BIT(DOMAIN_BUS_PLATFORM_MSI);
+
+	dev_set_msi_domain(mt->dev, global);
+	expect_parent(mt, false);
+	mt->parent.ops.global_tokens = BIT(DOMAIN_BUS_FSL_MC_MSI);
+	expect_parent(mt, false);
+	mt->parent.ops.global_tokens |= BIT(DOMAIN_BUS_PLATFORM_MSI);
+	expect_parent(mt, true);
+	mt->parent.domain->flags &= ~IRQ_DOMAIN_FLAG_MSI_PARENT;
+	expect_parent(mt, false);
+	mt->parent.domain->flags |= IRQ_DOMAIN_FLAG_MSI_PARENT;
+
+	/* What is on top of the global domain is none, and neither is the end of it all */
+	KUNIT_EXPECT_NOT_NULL(test, stacked);
+	if (stacked) {
+		stacked->bus_token = DOMAIN_BUS_PLATFORM_MSI;
+		dev_set_msi_domain(mt->dev, stacked);
+		expect_parent(mt, false);
+		irq_domain_remove(stacked);
+	}
+	dev_set_msi_domain(mt->dev, mt->parent.root);
+	expect_parent(mt, false);
+
+	/* The parent itself needs no token */
+	mt->parent.ops.global_tokens = 0;
+	dev_set_msi_domain(mt->dev, mt->parent.domain);
+	expect_parent(mt, true);
+	irq_domain_remove(global);
+}
+
 /* While the handler runs, the interrupt comes in once more, as it can on another CPU */
 static irqreturn_t resend_handler(int irq, void *arg)
 {
@@ -1110,25 +1169,43 @@ static void default_dynamic(struct kunit *test)
 /* The same template again is no change, another one is */
 static void default_setup_again(struct kunit *test)
 {
-	const struct msi_storage_template *tmpl = msi_test_templates;
+	const struct msi_storage_template *tmpl = &msi_test_templates[MSI_TEST_DIRECT];
 	struct msi_test *mt = test->priv;
 
 	KUNIT_ASSERT_EQ(test, msi_setup_device_data(mt->dev), 0);
 	msi_lock_descs(mt->dev);
-	KUNIT_EXPECT_EQ(test, msi_default_store_setup(mt->dev, &tmpl[MSI_TEST_NOMASK], 4), 0);
+	KUNIT_EXPECT_EQ(test, setup_default(mt, MSI_TEST_NOMASK, 4), 0);
 	MSI_TEST_EXPECT_LOG(mt, "p.prepare(4)");
-	KUNIT_EXPECT_EQ(test, msi_default_store_setup(mt->dev, &tmpl[MSI_TEST_NOMASK], 4), 0);
+	KUNIT_EXPECT_EQ(test, setup_default(mt, MSI_TEST_NOMASK, 4), 0);
 	MSI_TEST_EXPECT_LOG(mt, "");
-	KUNIT_EXPECT_EQ(test, msi_default_store_setup(mt->dev, &tmpl[MSI_TEST_NOMASK], 5), 0);
+	KUNIT_EXPECT_EQ(test, setup_default(mt, MSI_TEST_NOMASK, 5), 0);
 	MSI_TEST_EXPECT_LOG(mt, "p.teardown release p.prepare(5)");
 	mt->hw.released = 0;
-	KUNIT_EXPECT_EQ(test, msi_default_store_setup(mt->dev, &tmpl[MSI_TEST_DIRECT], 5), 0);
+	KUNIT_EXPECT_EQ(test, setup_default(mt, MSI_TEST_DIRECT, 5), 0);
 	MSI_TEST_EXPECT_LOG(mt, "p.teardown release p.prepare(5)");
 	mt->hw.released = 0;
 
+	/* The storage ops get other private data */
+	KUNIT_EXPECT_EQ(test, msi_default_store_setup(mt->dev, tmpl, 5, &mt->hw), 0);
+	MSI_TEST_EXPECT_LOG(mt, "p.teardown release p.prepare(5)");
+	KUNIT_EXPECT_PTR_EQ(test, msi_test_store(mt, MSI_DEFAULT_STORE)->storage.priv, &mt->hw);
+	mt->hw.released = 0;
+	KUNIT_EXPECT_EQ(test, msi_default_store_setup(mt->dev, tmpl, 5, &mt->hw), 0);
+	MSI_TEST_EXPECT_LOG(mt, "");
+
+	/* Nothing is left of it, and nothing is what can be undone once more */
+	msi_default_store_teardown(mt->dev);
+	MSI_TEST_EXPECT_LOG(mt, "p.teardown release");
+	KUNIT_EXPECT_FALSE(test, msi_default_store_has_domain(mt->dev));
+	msi_default_store_teardown(mt->dev);
+	MSI_TEST_EXPECT_LOG(mt, "");
+	mt->hw.released = 0;
+	KUNIT_EXPECT_EQ(test, setup_default(mt, MSI_TEST_DIRECT, 5), 0);
+	MSI_TEST_EXPECT_LOG(mt, "p.prepare(5)");
+
 	/* The device has got another interrupt domain */
 	dev_set_msi_domain(mt->dev, mt->parent.root);
-	KUNIT_EXPECT_EQ(test, msi_default_store_setup(mt->dev, &tmpl[MSI_TEST_DIRECT], 5), 0);
+	KUNIT_EXPECT_EQ(test, setup_default(mt, MSI_TEST_DIRECT, 5), 0);
 	MSI_TEST_EXPECT_LOG(mt, "p.teardown release");
 	mt->hw.released = 0;
 	KUNIT_EXPECT_FALSE(test, msi_default_store_has_domain(mt->dev));
@@ -1911,6 +1988,7 @@ static struct kunit_case msi_store_cases[] = {
 	KUNIT_CASE_PARAM(default_iterate, default_gen),
 	KUNIT_CASE(store_shared_table),
 	KUNIT_CASE(store_bus_tokens),
+	KUNIT_CASE(store_global_domain),
 	KUNIT_CASE(store_resend),
 	KUNIT_CASE(default_multi),
 	KUNIT_CASE(default_early),

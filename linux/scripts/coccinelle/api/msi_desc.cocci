@@ -33,9 +33,8 @@
 //# is reported for parents as well.
 //#
 //# False positives: a bus or a hypervisor that is a parent outside of these
-//# paths; the write_msi_msg callback of a platform device, which looks at the
-//# index of its descriptor; a message that is copied or read and used up at
-//# once. Those in the tree are listed, with the reason why they may stay, in
+//# paths; a message that is copied or read and used up at once. Those in the
+//# tree are listed, with the reason why they may stay, in
 //# Documentation/core-api/msi-desc-users.rst.
 //#
 //# Only the types of what the same file declares are known. A descriptor in a

@@ -365,7 +365,7 @@ TEST_F_TIMEOUT(ims, request_while_pending, MT_TEST_SECONDS)
 			ASSERT_EQ(0, mt_counts(self->fd, kind, 0, 1, &sum, NULL));
 		} while (!sum.received && mt_wait_more(&end));
 		EXPECT_NE(0, sum.received) { TH_LOG("round %u", i); }
-		/* A CPU complains about the second one that it has no handler for */
+		/* Let it arrive here: a CPU reports the second one without a handler */
 		visit_cpus(_metadata);
 		ASSERT_EQ(0, mt_release(self->fd, kind, 0, 1));
 	}

@@ -191,7 +191,7 @@ static void use_store(struct __test_metadata *_metadata, struct ims_data *self, 
 	ASSERT_EQ(0, mt_fire(self->fd, TABLE, 0));
 	ASSERT_EQ(0, mt_mask(self->fd, TABLE, 0, 1));
 	ASSERT_EQ(0, mt_unmask(self->fd, TABLE, 0, 1));
-	/* What arrives has to do so before its handler is removed */
+	/* Let all of them arrive before the handler is removed */
 	visit_cpus(_metadata);
 	if (right)
 		EXPECT_EQ(0, mt_settle(self->fd, TABLE));
