@@ -12,8 +12,7 @@
  */
 
 #include "qemu/osdep.h"
-#include "libqtest.h"
-#include "qapi/qmp/qdict.h"
+#include "ims-qtest.h"
 #include "standard-headers/misc/ims_platform_regs.h"
 
 #define ARGS        "-machine virt,gic-version=3 -nodefaults "          \
@@ -367,25 +366,6 @@ static void test_reset(void)
     qtest_quit(qts);
 }
 
-static void wait_migrated(void)
-{
-    int i;
-
-    for (i = 0; i < 600; i++) {
-        QDict *response = qtest_qmp(qts, "{'execute': 'query-migrate'}");
-        QDict *result = qdict_get_qdict(response, "return");
-        g_autofree char *status = g_strdup(qdict_get_try_str(result, "status") ?: "");
-
-        qobject_unref(response);
-        g_assert_cmpstr(status, !=, "failed");
-        if (g_str_equal(status, "completed")) {
-            return;
-        }
-        g_usleep(100000);
-    }
-    g_assert_not_reached();
-}
-
 static void test_migrate(void)
 {
     g_autofree char *file = NULL, *uri = NULL, *incoming = NULL;
@@ -401,12 +381,12 @@ static void test_migrate(void)
     response = qtest_qmp(qts, "{'execute': 'migrate', 'arguments': {'uri': %s}}", uri);
     g_assert(qdict_haskey(response, "return"));
     qobject_unref(response);
-    wait_migrated();
+    wait_migrated(qts);
     qtest_quit(qts);
 
     incoming = g_strdup_printf("-incoming \"exec:cat %s\"", file);
     start(incoming);
-    wait_migrated();
+    wait_migrated(qts);
     unlink(file);
 
     assert_as_after_reset(A);

@@ -13,10 +13,9 @@
 #include "qemu/osdep.h"
 #include "qemu/bitops.h"
 #include "qemu/units.h"
-#include "libqtest.h"
 #include "libqos/pci.h"
 #include "libqos/pci-pc.h"
-#include "qapi/qmp/qdict.h"
+#include "ims-qtest.h"
 #include "standard-headers/linux/pci_regs.h"
 #include "standard-headers/misc/ims_testdev_regs.h"
 
@@ -3747,22 +3746,6 @@ static void test_unplug(const void *opaque)
     g_free(port);
     g_free(mch);
     ims_end(&t);
-}
-
-static void wait_migrated(QTestState *qts)
-{
-    for (;;) {
-        QDict *response = qtest_qmp(qts, "{'execute': 'query-migrate'}");
-        QDict *info = qdict_get_qdict(response, "return");
-        g_autofree char *status = g_strdup(qdict_get_try_str(info, "status"));
-
-        qobject_unref(response);
-        if (!g_strcmp0(status, "completed")) {
-            return;
-        }
-        g_assert_cmpstr(status, !=, "failed");
-        g_usleep(10 * 1000);
-    }
 }
 
 /* Save to a file that the caller removes, and quit */

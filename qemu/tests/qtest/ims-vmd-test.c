@@ -15,10 +15,9 @@
 #include "qemu/osdep.h"
 #include "qemu/bitops.h"
 #include "qemu/units.h"
-#include "libqtest.h"
 #include "libqos/pci.h"
 #include "libqos/pci-pc.h"
-#include "qapi/qmp/qdict.h"
+#include "ims-qtest.h"
 #include "hw/misc/ims_vmd_regs.h"
 #include "standard-headers/linux/pci_regs.h"
 #include "standard-headers/misc/ims_ntb_regs.h"
@@ -798,26 +797,6 @@ static void test_no_start(void)
                     "-device ims-vmd,bus=rp", "root bus");
     assert_no_start("-device pcie-root-port,id=rp -device ims-vmd,bus=rp",
                     "root bus");
-}
-
-static void wait_migrated(QTestState *qts)
-{
-    int i;
-
-    for (i = 0; i < 600; i++) {
-        QDict *response = qtest_qmp(qts, "{'execute': 'query-migrate'}");
-        QDict *result = qdict_get_qdict(response, "return");
-        g_autofree char *status =
-            g_strdup(qdict_get_try_str(result, "status") ?: "");
-
-        qobject_unref(response);
-        g_assert_cmpstr(status, !=, "failed");
-        if (g_str_equal(status, "completed")) {
-            return;
-        }
-        g_usleep(100000);
-    }
-    g_assert_not_reached();
 }
 
 static void test_migrate(void)
